@@ -34,8 +34,8 @@
 #define END_POS	    (1LL << 41)
 
 struct walk {
-	struct cgroup_subsys_state *css; /* referenced; kept from one buffer to the next */
-	struct task_struct *task;	 /* referenced; dropped at the end of each buffer */
+	struct cgroup_subsys_state *css;  /* referenced; kept from one buffer to the next */
+	struct task_struct *task;	  /* referenced; dropped at the end of each buffer */
 	unsigned long cgroups, processes; /* records that are in the reader's hands */
 	bool shown;			  /* the record at the current position has been printed */
 	char path[PATH_MAX];
@@ -58,7 +58,8 @@ static void put_text(struct seq_file *m, const char *text)
 		seq_puts(m, "\\055");
 	else
 		seq_escape_str(m, text,
-			       ESCAPE_SPACE | ESCAPE_SPECIAL | ESCAPE_OCTAL | ESCAPE_NAP | ESCAPE_APPEND,
+			       ESCAPE_SPACE | ESCAPE_SPECIAL | ESCAPE_OCTAL | ESCAPE_NAP |
+				       ESCAPE_APPEND,
 			       " \\");
 }
 
@@ -107,7 +108,8 @@ static unsigned long lru_gen_pages(struct mem_cgroup *memcg, int type)
 		/* A size may be below zero for a moment, while pages change generation. */
 		for (gen = 0; gen < MAX_NR_GENS; gen++)
 			for (zone = 0; zone < MAX_NR_ZONES; zone++)
-				pages += max(READ_ONCE(lruvec->lrugen.nr_pages[gen][type][zone]), 0L);
+				pages += max(READ_ONCE(lruvec->lrugen.nr_pages[gen][type][zone]),
+					     0L);
 	}
 #endif
 	return pages;
@@ -163,7 +165,8 @@ static void sample_memory(struct task_struct *task, struct usage *usage)
 			usage->vsz_kib = READ_ONCE(mm->total_vm) * PAGE_KIB;
 			usage->rss_kib = (exact_mm_counter(task, mm, MM_FILEPAGES) +
 					  exact_mm_counter(task, mm, MM_ANONPAGES) +
-					  exact_mm_counter(task, mm, MM_SHMEMPAGES)) * PAGE_KIB;
+					  exact_mm_counter(task, mm, MM_SHMEMPAGES)) *
+					 PAGE_KIB;
 		}
 		task_unlock(thread);
 		if (mm)

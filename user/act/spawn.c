@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "act/spawn.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "util.h"
+
+#define NAME_LENGTH 8
+#define NAME_TRIES  4
+#define MIB	    (1ULL << 20)
+
+/* The images of docker/; each takes one number from its environment. */
+static const struct workload {
+	const char *image;
+	const char *variable;
+	unsigned int min, max;
+	uint64_t memory_limit_mib;
+} workloads[] = {
+	{"cmgr-cpu-high", "WORKLOAD_DUTY", 10, 100, 32},
+	{"cmgr-ram-high", "WORKLOAD_MIB", 16, 128, 256},
+	{"cmgr-cpu-low", "WORKLOAD_SLEEP_S", 1, 10, 32},
+	{"cmgr-ram-low", NULL, 0, 0, 32},
+};
+
+/* A random number below @limit, each as likely as the other. */
+static unsigned int random_below(unsigned int limit)
+{
+	uint32_t value, fair = UINT32_MAX - UINT32_MAX % limit;
+
+	do {
+		while (getrandom(&value, sizeof(value), 0) != sizeof(value))
+			;
+	} while (value >= fair);
+	return value % limit;
+}
+
+static void random_name(char *ret)
+{
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	size_t i;
+
+	for (i = 0; i < NAME_LENGTH; i++)
+		ret[i] = alphabet[random_below(sizeof(alphabet) - 1)];
+	ret[NAME_LENGTH] = '\0';
+}
+
+static int run_named(struct docker *docker, const struct workload *workload, const char *name)
+{
+	_cleanup_free_ char *setting = NULL;
+	struct docker_spec spec = {
+		.name = name,
+		.image = workload->image,
+		.memory_limit_bytes = workload->memory_limit_mib * MIB,
+	};
+
+	if (workload->variable) {
+		unsigned int range = workload->max - workload->min + 1;
+
+		setting = format_text("%s=%u", workload->variable,
+				      workload->min + random_below(range));
+		if (!setting)
+			return -ENOMEM;
+	}
+	spec.env = (const char *const[]){setting, NULL};
+	return docker_run(docker, &spec);
+}
+
+static int spawn_one(struct docker *docker)
+{
+	const struct workload *workload = &workloads[random_below(ARRAY_SIZE(workloads))];
+	char name[NAME_LENGTH + 1];
+	int tries, err = -EEXIST;
+
+	for (tries = 0; err == -EEXIST && tries < NAME_TRIES; tries++) {
+		random_name(name);
+		err = run_named(docker, workload, name);
+	}
+	if (err == -ENOENT)
+		log_line("the image %s is missing; build it: make images", workload->image);
+	else if (err)
+		log_line("cannot start a container of %s: %s", workload->image, strerror(-err));
+	else
+		printf("Created container '%s' from %s\n", name, workload->image);
+	return err;
+}
+
+int spawn(struct docker *docker, unsigned int count)
+{
+	int err = 0;
+
+	while (!err && count--)
+		err = spawn_one(docker);
+	return err;
+}

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/docker.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "util.h"
+
+#define SCHEME		  "unix://"
+#define API_NEWEST	  44 /* 1.44: the newest that we were written against */
+#define CALL_TIMEOUT_MS	  10000L
+#define ACTION_TIMEOUT_MS 60000L
+
+struct docker {
+	struct http_call call;
+	char *socket_path;
+	uint16_t log_port;
+	unsigned int api_minor; /* of version 1 */
+};
+
+static const char *get_string(const cJSON *object, const char *name)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+static bool is_label_true(const cJSON *labels, const char *name)
+{
+	const char *value = get_string(labels, name);
+
+	return value && !strcmp(value, "true");
+}
+
+static int copy_id(const char *id, char *ret)
+{
+	if (!id || strlen(id) != CONTAINER_ID_DIGITS ||
+	    strspn(id, "0123456789abcdef") != CONTAINER_ID_DIGITS)
+		return -EBADMSG;
+	memcpy(ret, id, CONTAINER_ID_DIGITS + 1);
+	return 0;
+}
+
+/* "1.41" */
+static int parse_api_version(const char *text, unsigned int *ret_minor)
+{
+	uint64_t minor;
+
+	if (!text || strncmp(text, "1.", 2) || parse_u64(text + 2, 1, 999, &minor))
+		return -EBADMSG;
+	*ret_minor = (unsigned int)minor;
+	return 0;
+}
+
+/* {"ApiVersion":"1.45","MinAPIVersion":"1.24",…} */
+static int negotiate(struct docker *docker)
+{
+	unsigned int newest = 0, oldest = 0;
+	long status;
+	cJSON *json;
+	int err =
+		http_call_set(&docker->call, "GET", "http://docker/version", NULL, CALL_TIMEOUT_MS);
+
+	if (!err)
+		err = http_call_run(&docker->call, &status);
+	if (err)
+		return err;
+	json = http_call_json(&docker->call);
+	err = status == 200 ? parse_api_version(get_string(json, "ApiVersion"), &newest) : -EBADMSG;
+	if (!err)
+		err = parse_api_version(get_string(json, "MinAPIVersion"), &oldest);
+	cJSON_Delete(json);
+	if (err)
+		return err;
+	docker->api_minor = newest < API_NEWEST ? newest : API_NEWEST;
+	if (docker->api_minor < oldest)
+		docker->api_minor = oldest;
+	return 0;
+}
+
+int docker_open(const char *url, uint16_t log_port, struct docker **ret)
+{
+	struct docker *docker;
+	int err = -ENOMEM;
+
+	if (strncmp(url, SCHEME "/", strlen(SCHEME "/")))
+		return -EPROTONOSUPPORT;
+	docker = calloc(1, sizeof(*docker));
+	if (!docker)
+		return -ENOMEM;
+	docker->log_port = log_port;
+	docker->socket_path = strdup(url + strlen(SCHEME));
+	if (docker->socket_path)
+		err = docker_call_init(docker, &docker->call);
+	if (!err)
+		err = negotiate(docker);
+	if (err) {
+		docker_close(docker);
+		return err;
+	}
+	*ret = docker;
+	return 0;
+}
+
+void docker_close(struct docker *docker)
+{
+	if (!docker)
+		return;
+	http_call_free(&docker->call);
+	free(docker->socket_path);
+	free(docker);
+}
+
+static int prepare(const struct docker *docker, struct http_call *call, const char *method,
+		   const char *path, const char *json, long timeout_ms)
+{
+	_cleanup_free_ char *url = format_text("http://docker/v1.%u%s", docker->api_minor, path);
+
+	return url ? http_call_set(call, method, url, json, timeout_ms) : -ENOMEM;
+}
+
+/* ["/N2Cnmb5c"]: a linked container has other names too, with a second slash. */
+static const char *own_name(const cJSON *names)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, names) {
+		const char *name = cJSON_GetStringValue(item);
+
+		if (name && name[0] == '/' && name[1] && !strchr(name + 1, '/'))
+			return name + 1;
+	}
+	return NULL;
+}
+
+static bool publishes(const cJSON *ports, uint16_t port)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, ports) {
+		const cJSON *public = cJSON_GetObjectItemCaseSensitive(item, "PublicPort");
+
+		if (port && cJSON_IsNumber(public) && public->valueint == port)
+			return true;
+	}
+	return false;
+}
+
+/* {"Id":"0f3c…","Names":["/N2Cnmb5c"],"Image":"cmgr-cpu-low","State":"running","Labels":{…}} */
+static int parse_container(const struct docker *docker, const cJSON *json, struct container *c)
+{
+	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(json, "Labels");
+	const char *name = own_name(cJSON_GetObjectItemCaseSensitive(json, "Names"));
+	const char *image = get_string(json, "Image"), *state = get_string(json, "State");
+
+	if (!name || !image || !state || copy_id(get_string(json, "Id"), c->id))
+		return -EBADMSG;
+	c->running = !strcmp(state, "running");
+	c->managed = is_label_true(labels, LABEL_MANAGED);
+	c->labelled_protect = is_label_true(labels, LABEL_PROTECT);
+	c->is_log_server =
+		publishes(cJSON_GetObjectItemCaseSensitive(json, "Ports"), docker->log_port);
+	c->name = to_utf8(name);
+	c->image = to_utf8(image);
+	return c->name && c->image ? 0 : -ENOMEM;
+}
+
+static int parse_list(const struct docker *docker, const cJSON *json, struct container_list *list)
+{
+	const cJSON *item;
+
+	if (!cJSON_IsArray(json))
+		return -EBADMSG;
+	cJSON_ArrayForEach(item, json) {
+		int err = grow_array((void **)&list->items, list->count, sizeof(*list->items));
+
+		if (err)
+			return err;
+		list->items[list->count] = (struct container){};
+		err = parse_container(docker, item, &list->items[list->count++]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int docker_list(struct docker *docker, struct container_list *ret)
+{
+	struct container_list list = {};
+	long status;
+	cJSON *json;
+	int err = prepare(docker, &docker->call, "GET", "/containers/json", NULL, CALL_TIMEOUT_MS);
+
+	if (!err)
+		err = http_call_run(&docker->call, &status);
+	if (err)
+		return err;
+	json = http_call_json(&docker->call);
+	err = status == 200 ? parse_list(docker, json, &list) : -EIO;
+	cJSON_Delete(json);
+	if (err)
+		container_list_free(&list);
+	else
+		*ret = list;
+	return err;
+}
+
+int docker_inspect(struct docker *docker, struct container *container)
+{
+	struct docker_state state = {};
+	long status;
+	int err = docker_call_inspect(docker, &docker->call, container->id);
+
+	if (!err)
+		err = http_call_run(&docker->call, &status);
+	if (!err)
+		err = docker_inspect_result(&docker->call, status, &state);
+	if (err)
+		return err;
+	free(container->started_at);
+	container->started_at = state.started_at;
+	return 0;
+}
+
+/* The body of a create request, to be freed, or NULL. */
+static char *spec_json(const struct docker_spec *spec)
+{
+	cJSON *json = cJSON_CreateObject(), *env, *host;
+	char *text = NULL;
+	size_t i;
+
+	cJSON_AddStringToObject(json, "Image", spec->image);
+	cJSON_AddStringToObject(cJSON_AddObjectToObject(json, "Labels"), LABEL_MANAGED, "true");
+	env = cJSON_AddArrayToObject(json, "Env");
+	for (i = 0; spec->env[i]; i++)
+		cJSON_AddItemToArray(env, cJSON_CreateString(spec->env[i]));
+	host = cJSON_AddObjectToObject(json, "HostConfig");
+	cJSON_AddStringToObject(host, "NetworkMode", "none");
+	if (cJSON_AddNumberToObject(host, "Memory", (double)spec->memory_limit_bytes))
+		text = cJSON_PrintUnformatted(json);
+	cJSON_Delete(json);
+	return text;
+}
+
+static int create(struct docker *docker, const struct docker_spec *spec, char *ret_id)
+{
+	_cleanup_free_ char *json = spec_json(spec);
+	_cleanup_free_ char *path = format_text("/containers/create?name=%s", spec->name);
+	cJSON *reply;
+	long status;
+	int err = -ENOMEM;
+
+	if (json && path)
+		err = prepare(docker, &docker->call, "POST", path, json, ACTION_TIMEOUT_MS);
+	if (!err)
+		err = http_call_run(&docker->call, &status);
+	if (err)
+		return err;
+	if (status != 201)
+		return status == 404 ? -ENOENT : status == 409 ? -EEXIST : -EIO;
+	reply = http_call_json(&docker->call);
+	err = copy_id(get_string(reply, "Id"), ret_id);
+	cJSON_Delete(reply);
+	return err;
+}
+
+static int start(struct docker *docker, const char *id)
+{
+	_cleanup_free_ char *path = format_text("/containers/%s/start", id);
+	long status;
+	int err = -ENOMEM;
+
+	if (path)
+		err = prepare(docker, &docker->call, "POST", path, NULL, ACTION_TIMEOUT_MS);
+	if (!err)
+		err = http_call_run(&docker->call, &status);
+	if (err)
+		return err;
+	return status == 204 || status == 304 ? 0 : -EIO;
+}
+
+int docker_run(struct docker *docker, const struct docker_spec *spec)
+{
+	char id[CONTAINER_ID_DIGITS + 1];
+	long status;
+	int err = create(docker, spec, id);
+
+	if (err)
+		return err;
+	err = start(docker, id);
+	/* What was created but could not start would stay behind, unseen. */
+	if (err && !docker_call_action(docker, &docker->call, id, ACTION_REMOVE))
+		http_call_run(&docker->call, &status);
+	return err;
+}
+
+int docker_call_init(const struct docker *docker, struct http_call *call)
+{
+	return http_call_init(call, docker->socket_path);
+}
+
+int docker_call_inspect(const struct docker *docker, struct http_call *call, const char *id)
+{
+	_cleanup_free_ char *path = format_text("/containers/%s/json", id);
+
+	return path ? prepare(docker, call, "GET", path, NULL, CALL_TIMEOUT_MS) : -ENOMEM;
+}
+
+/* Without v=1: volumes are never removed. */
+int docker_call_action(const struct docker *docker, struct http_call *call, const char *id,
+		       enum action action)
+{
+	_cleanup_free_ char *path = NULL;
+	const char *method = "POST";
+
+	switch (action) {
+	case ACTION_REMOVE:
+		method = "DELETE";
+		path = format_text("/containers/%s?force=1", id);
+		break;
+	case ACTION_STOP:
+		path = format_text("/containers/%s/stop?t=2", id);
+		break;
+	case ACTION_PAUSE:
+		path = format_text("/containers/%s/pause", id);
+		break;
+	case ACTION_KEEP:
+		return -EINVAL;
+	}
+	return path ? prepare(docker, call, method, path, NULL, ACTION_TIMEOUT_MS) : -ENOMEM;
+}
+
+static int parse_state(const cJSON *json, struct docker_state *state)
+{
+	const cJSON *s = cJSON_GetObjectItemCaseSensitive(json, "State");
+	const cJSON *config = cJSON_GetObjectItemCaseSensitive(json, "Config");
+	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(config, "Labels");
+	const char *started_at = get_string(s, "StartedAt"), *status = get_string(s, "Status");
+
+	if (!started_at || !status || copy_id(get_string(json, "Id"), state->id))
+		return -EBADMSG;
+	state->running = !strcmp(status, "running");
+	state->managed = is_label_true(labels, LABEL_MANAGED);
+	state->labelled_protect = is_label_true(labels, LABEL_PROTECT);
+	state->started_at = strdup(started_at);
+	return state->started_at ? 0 : -ENOMEM;
+}
+
+/* {"Id":"0f3c…","State":{"Status":"running","StartedAt":"2026-…Z",…},"Config":{"Labels":{…},…},…} */
+int docker_inspect_result(const struct http_call *call, long status, struct docker_state *ret)
+{
+	cJSON *json;
+	int err;
+
+	if (status == 404)
+		return -ENOENT;
+	if (status != 200)
+		return -EIO;
+	json = http_call_json(call);
+	err = parse_state(json, ret);
+	cJSON_Delete(json);
+	return err;
+}
+
+int docker_action_result(const struct http_call *call, long status)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (status == 204)
+		return 0;
+	if (status == 304 || status == 404)
+		return 1;
+	if (status != 409)
+		return -EIO;
+	text = docker_error_text(call);
+	return text && (strstr(text, "already in progress") || strstr(text, "already paused"))
+		       ? 1
+		       : -EIO;
+}
+
+char *docker_error_text(const struct http_call *call)
+{
+	cJSON *json = http_call_json(call);
+	const char *message = get_string(json, "message");
+	char *text = to_utf8(message ? message : "no explanation");
+
+	cJSON_Delete(json);
+	return text;
+}

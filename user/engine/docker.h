@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The Docker Engine API over its unix socket: just the calls that are needed. */
+#ifndef CMGR_ENGINE_DOCKER_H
+#define CMGR_ENGINE_DOCKER_H
+
+#include "container.h"
+#include "engine/http.h"
+
+#define LABEL_MANAGED "cmgr.managed"
+#define LABEL_PROTECT "cmgr.protect"
+
+struct docker;
+
+/* What an inspection says of a container. */
+struct docker_state {
+	char id[CONTAINER_ID_DIGITS + 1];
+	char *started_at;
+	bool running; /* and not paused, restarting or being removed */
+	bool managed;
+	bool labelled_protect;
+};
+
+/*
+ * Connects to the engine at @url ("unix:///var/run/docker.sock") and negotiates the API version.
+ * @log_port: containers that publish this TCP port count as the log server; 0 for none.
+ * 0; -EPROTONOSUPPORT: not a unix:// URL; -ECONNREFUSED: no engine there; -EIO, -ETIMEDOUT, -EBADMSG:
+ * it does not answer as an engine does.
+ */
+int docker_open(const char *url, uint16_t log_port, struct docker **ret);
+void docker_close(struct docker *docker);
+
+/* The identity of every container that is not stopped; @ret is untouched on error. 0 or -errno. */
+int docker_list(struct docker *docker, struct container_list *ret);
+
+/* Fills @container->started_at. 0, -ENOENT (gone) or -errno. */
+int docker_inspect(struct docker *docker, struct container *container);
+
+struct docker_spec {
+	const char *name;
+	const char *image;
+	const char *const *env; /* ends with NULL */
+	uint64_t memory_limit_bytes;
+};
+
+/*
+ * Creates and starts a managed container. 0; -ENOENT: no such image; -EEXIST: the name is taken;
+ * other -errno.
+ */
+int docker_run(struct docker *docker, const struct docker_spec *spec);
+
+/* Requests that reap.c runs side by side, on calls of their own. All return 0 or -errno. */
+int docker_call_init(const struct docker *docker, struct http_call *call);
+int docker_call_inspect(const struct docker *docker, struct http_call *call, const char *id);
+int docker_call_action(const struct docker *docker, struct http_call *call, const char *id,
+		       enum action action);
+
+/* The answer to docker_call_inspect(). -ENOENT: gone. @ret->started_at is to be freed. */
+int docker_inspect_result(const struct http_call *call, long status, struct docker_state *ret);
+
+/* The answer to docker_call_action(): 0 done, 1 was done or gone already, -EIO refused. */
+int docker_action_result(const struct http_call *call, long status);
+
+/* The engine's own words in an error reply, to be freed; NULL without memory. */
+char *docker_error_text(const struct http_call *call);
+
+#endif

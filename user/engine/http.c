@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/http.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "util.h"
+
+#define CONNECT_TIMEOUT_MS 2000L
+#define REPLY_LIMIT	   (64UL << 20)
+
+static size_t receive(char *data, size_t size, size_t count, void *user)
+{
+	struct http_call *call = user;
+	size_t more = size * count;
+	char *larger;
+
+	if (more > REPLY_LIMIT - call->size)
+		return 0;
+	larger = realloc(call->body, call->size + more + 1);
+	if (!larger)
+		return 0;
+	memcpy(larger + call->size, data, more);
+	call->body = larger;
+	call->size += more;
+	call->body[call->size] = '\0';
+	return more;
+}
+
+int http_call_init(struct http_call *call, const char *unix_socket)
+{
+	*call = (struct http_call){.easy = curl_easy_init()};
+	if (!call->easy)
+		return -ENOMEM;
+	call->headers = curl_slist_append(NULL, "Content-Type: application/json");
+	if (!call->headers ||
+	    curl_easy_setopt(call->easy, CURLOPT_UNIX_SOCKET_PATH, unix_socket) != CURLE_OK) {
+		http_call_free(call);
+		return -ENOMEM;
+	}
+	curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(call->easy, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, receive);
+	return 0;
+}
+
+void http_call_free(struct http_call *call)
+{
+	curl_easy_cleanup(call->easy);
+	curl_slist_free_all(call->headers);
+	free(call->body);
+	*call = (struct http_call){};
+}
+
+int http_call_set(struct http_call *call, const char *method, const char *url, const char *json,
+		  long timeout_ms)
+{
+	CURL *easy = call->easy;
+
+	free(call->body);
+	call->body = NULL;
+	call->size = 0;
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+	/* HTTPGET undoes what an earlier request with a body has set. */
+	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, json ? call->headers : NULL);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+	if (json && curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, json) != CURLE_OK)
+		return -ENOMEM;
+	if (curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method) != CURLE_OK ||
+	    curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK)
+		return -ENOMEM;
+	return 0;
+}
+
+int http_call_result(const struct http_call *call, CURLcode code, long *ret_status)
+{
+	switch (code) {
+	case CURLE_OK:
+		curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, ret_status);
+		return 0;
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return -ECONNREFUSED;
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIMEDOUT;
+	case CURLE_WRITE_ERROR:
+		return -EFBIG;
+	default:
+		return -EIO;
+	}
+}
+
+int http_call_run(struct http_call *call, long *ret_status)
+{
+	return http_call_result(call, curl_easy_perform(call->easy), ret_status);
+}
+
+cJSON *http_call_json(const struct http_call *call)
+{
+	const char *end;
+	cJSON *json;
+
+	if (!call->body)
+		return NULL;
+	json = cJSON_ParseWithLengthOpts(call->body, call->size, &end, 0);
+	if (json && strspn(end, " \t\r\n") != call->size - (size_t)(end - call->body)) {
+		cJSON_Delete(json);
+		return NULL;
+	}
+	return json;
+}

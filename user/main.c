@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Options, signals, set-up and tear-down. What a cycle does is in cycle.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+
+#include "act/schedule.h"
+#include "act/spawn.h"
+#include "cycle.h"
+#include "doctor.h"
+#include "observe/observe.h"
+#include "report/export.h"
+#include "report/report.h"
+#include "util.h"
+
+#define LOCK_NAME    "lock"
+#define SYSINFO_NAME "sysinfo.json"
+
+/* One line of a file under /proc, without its newline. */
+static int read_word(const char *path, char *ret, size_t size)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+	int err = read_file(path, 4096, &text, &length);
+
+	if (err)
+		return err;
+	text[strcspn(text, "\n")] = '\0';
+	if (strlen(text) >= size)
+		return -EBADMSG;
+	memcpy(ret, text, strlen(text) + 1);
+	return 0;
+}
+
+static int set_run(struct run *run)
+{
+	char host[HOST_NAME_MAX + 1] = "";
+	int err = read_word("/proc/sys/kernel/random/boot_id", run->boot_id, sizeof(run->boot_id));
+
+	if (!err)
+		err = read_word("/proc/sys/kernel/random/uuid", run->run_id, sizeof(run->run_id));
+	if (err)
+		return err;
+	gethostname(host, sizeof(host) - 1);
+	run->host = to_utf8(host);
+	return run->host ? 0 : -ENOMEM;
+}
+
+/* The container that the daemon runs in, by its own cgroup: 0::/system.slice/docker-0f3c….scope */
+static void find_own_container(struct policy *policy)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *id;
+	size_t size;
+	bool top;
+
+	if (read_file("/proc/self/cgroup", 1 << 16, &text, &size))
+		return;
+	id = container_id_in(text, &top);
+	if (id)
+		memcpy(policy->own_id, id, CONTAINER_ID_DIGITS);
+}
+
+static bool is_file_at(int fd, const char *path)
+{
+	struct stat held, named;
+
+	return !fstat(fd, &held) && !stat(path, &named) && held.st_ino == named.st_ino &&
+	       held.st_dev == named.st_dev;
+}
+
+/* A descriptor that holds the lock, -EWOULDBLOCK, or another -errno. */
+static int take_lock(const char *run_dir)
+{
+	_cleanup_free_ char *path = format_text("%s/" LOCK_NAME, run_dir);
+	int fd, err;
+
+	if (!path)
+		return -ENOMEM;
+	err = make_dir(run_dir, 0755);
+	if (err)
+		return err;
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, LOCK_EX | LOCK_NB)) {
+			err = -errno;
+			close(fd);
+			return err;
+		}
+		/* The one before us removes the file at its end: a lock on that would lock nothing. */
+		if (is_file_at(fd, path))
+			break;
+		close(fd);
+	}
+	if (!ftruncate(fd, 0))
+		dprintf(fd, "%d\n", getpid());
+	return fd;
+}
+
+static void remove_in(const char *dir, const char *name)
+{
+	_cleanup_free_ char *path = format_text("%s/%s", dir, name);
+
+	if (path)
+		unlink(path);
+}
+
+/* The lock file goes last, while the lock is held. */
+static void remove_run_files(const char *run_dir)
+{
+	remove_in(run_dir, SYSINFO_NAME ".tmp");
+	remove_in(run_dir, SYSINFO_NAME);
+	remove_in(run_dir, LOCK_NAME);
+	rmdir(run_dir);
+}
+
+static int lock_failed(const char *run_dir, int err)
+{
+	if (err == -EWOULDBLOCK) {
+		log_line("another cmgr-bpf is running (lock %s/" LOCK_NAME ")", run_dir);
+		return EXIT_RUNNING;
+	}
+	log_line("cannot lock %s/" LOCK_NAME ": %s", run_dir, strerror(-err));
+	return EXIT_FAILED;
+}
+
+static int open_log(struct governor *governor)
+{
+	const struct options *options = governor->options;
+	_cleanup_free_ char *spool_dir = format_text("%s/spool", options->state_dir);
+	int err = spool_dir ? make_dir(options->state_dir, 0700) : -ENOMEM;
+
+	if (!err)
+		err = spool_open(spool_dir, &governor->spool);
+	if (err) {
+		log_line("cannot use the folder %s: %s; name another with --state-dir",
+			 options->state_dir, strerror(-err));
+		return err;
+	}
+	return ship_open(options->log_url, &governor->ship);
+}
+
+static void tell_log_server(struct governor *governor)
+{
+	if (ship_probe(&governor->ship))
+		ship_tell_down(&governor->ship, "is not there");
+}
+
+/* 0, or an exit code with one line logged. */
+static int set_up(struct governor *governor)
+{
+	const struct options *options = governor->options;
+	int err = set_run(&governor->run);
+
+	if (err) {
+		log_line("cannot read /proc/sys/kernel/random: %s", strerror(-err));
+		return EXIT_FAILED;
+	}
+	governor->sysinfo_json = format_text("%s/" SYSINFO_NAME, options->run_dir);
+	if (!governor->sysinfo_json)
+		return EXIT_FAILED;
+	err = docker_open(options->docker_host, options->no_log ? 0 : url_port(options->log_url),
+			  &governor->docker);
+	if (err)
+		return doctor_engine_missing(options, err);
+	if (cgroup_cpu_open(&governor->cpu_source))
+		return EXIT_MISSING;
+	if (!options->no_log && open_log(governor))
+		return EXIT_FAILED;
+	if (!options->no_log)
+		tell_log_server(governor);
+	if (!options->no_cron && !options->dry_run &&
+	    schedule_install(options->spawn_count, options->docker_host))
+		return EXIT_FAILED;
+	return 0;
+}
+
+static void tear_down(struct governor *governor)
+{
+	const struct options *options = governor->options;
+
+	if (!options->no_cron && !options->dry_run)
+		schedule_remove();
+	cgroup_cpu_close(governor->cpu_source);
+	docker_close(governor->docker);
+	ship_close(&governor->ship);
+	spool_close(&governor->spool);
+	observe_forget(governor);
+	free(governor->run.host);
+	free(governor->sysinfo_json);
+}
+
+static int open_timer(uint64_t interval_s)
+{
+	struct itimerspec every = {
+		.it_interval.tv_sec = (time_t)interval_s,
+		.it_value.tv_sec = (time_t)interval_s,
+	};
+	int fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
+
+	if (fd >= 0 && timerfd_settime(fd, 0, &every, NULL)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* From here on SIGINT and SIGTERM are read from the descriptor, between cycles. */
+static int open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* Waits for the next tick: 1; for a signal: 0; -errno. Ticks that passed meanwhile are skipped. */
+static int wait_for_tick(int timer_fd, int signal_fd)
+{
+	struct pollfd fds[] = {
+		{.fd = signal_fd, .events = POLLIN},
+		{.fd = timer_fd, .events = POLLIN},
+	};
+	uint64_t ticks;
+
+	while (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (fds[0].revents)
+		return 0;
+	return read(timer_fd, &ticks, sizeof(ticks)) < 0 ? -errno : 1;
+}
+
+static void tell_waiting(const struct options *options)
+{
+	if (!options->json)
+		printf("\nWaiting %llu seconds...\n", (unsigned long long)options->interval_s);
+	fflush(stdout);
+}
+
+static int loop(struct governor *governor, int timer_fd, int signal_fd)
+{
+	const struct options *options = governor->options;
+	int err = observe_first(governor);
+
+	while (!err) {
+		int tick;
+
+		tell_waiting(options);
+		tick = wait_for_tick(timer_fd, signal_fd);
+		if (tick < 0)
+			return tick;
+		if (!tick) {
+			log_line("leaving: the last pass, then the final graphs");
+			return cycle_run(governor, true);
+		}
+		err = cycle_run(governor, false);
+		if (options->cycles && governor->seq >= options->cycles)
+			break;
+	}
+	return err;
+}
+
+static int govern(struct governor *governor, int signal_fd)
+{
+	_cleanup_close_ int timer_fd = -1;
+	int status = set_up(governor);
+
+	if (!status) {
+		timer_fd = open_timer(governor->options->interval_s);
+		if (timer_fd < 0 || loop(governor, timer_fd, signal_fd))
+			status = EXIT_FAILED;
+		report_finish(governor);
+	}
+	tear_down(governor);
+	return status;
+}
+
+static int run(struct options *options)
+{
+	struct governor governor = {.options = options};
+	_cleanup_close_ int lock_fd = -1, signal_fd = -1;
+	int status = doctor_require(options);
+
+	if (status)
+		return status;
+	lock_fd = take_lock(options->run_dir);
+	if (lock_fd < 0)
+		return lock_failed(options->run_dir, lock_fd);
+	find_own_container(&options->policy);
+	signal_fd = open_signals();
+	status = signal_fd < 0 ? EXIT_FAILED : govern(&governor, signal_fd);
+	remove_run_files(options->run_dir);
+	return status;
+}
+
+static int snapshot_command(const struct options *options)
+{
+	struct snapshot snapshot;
+	_cleanup_free_ char *json = NULL;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int err = snapshot_read(options->sysinfo, &snapshot);
+
+	if (err) {
+		log_line("cannot read %s: %s%s", options->sysinfo, strerror(-err),
+			 err == -ENOENT ? "; load the module: sudo insmod kmod/sysinfo.ko" : "");
+		return err == -ENOENT ? EXIT_MISSING : EXIT_FAILED;
+	}
+	json = export_json(&snapshot, (unsigned int)cpus);
+	snapshot_free(&snapshot);
+	if (!json)
+		err = -ENOMEM;
+	else if (options->output)
+		err = write_file(options->output, json, 0600);
+	else if (fputs(json, stdout) == EOF || fflush(stdout))
+		err = -errno;
+	if (err)
+		log_line("cannot write %s: %s", options->output ? options->output : "to stdout",
+			 strerror(-err));
+	return err ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int spawn_command(const struct options *options)
+{
+	struct docker *docker;
+	int err = docker_open(options->docker_host, 0, &docker);
+
+	if (err)
+		return doctor_engine_missing(options, err);
+	err = spawn(docker, options->spawn_count);
+	docker_close(docker);
+	return err == -ENOENT ? EXIT_MISSING : err ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* The lock is taken first: what a live daemon uses is not ours to undo. */
+static int cleanup_command(const struct options *options)
+{
+	_cleanup_close_ int lock_fd = take_lock(options->run_dir);
+	int err;
+
+	if (lock_fd < 0)
+		return lock_failed(options->run_dir, lock_fd);
+	err = schedule_remove();
+	cgroup_cpu_unpin();
+	remove_run_files(options->run_dir);
+	return err ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int run_command(struct options *options)
+{
+	switch (options->command) {
+	case COMMAND_SNAPSHOT:
+		return snapshot_command(options);
+	case COMMAND_SPAWN:
+		return spawn_command(options);
+	case COMMAND_DOCTOR:
+		return doctor_report(options);
+	case COMMAND_CLEANUP:
+		return cleanup_command(options);
+	case COMMAND_RUN:
+		break;
+	}
+	return run(options);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	int status;
+
+	options_parse(argc, argv, &options);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	status = run_command(&options);
+	curl_global_cleanup();
+	options_free(&options);
+	return status;
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "observe/observe.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "util.h"
+
+static int take_readings(struct governor *governor, struct readings *ret, const char **ret_source)
+{
+	uint64_t start_ns = boottime_ns();
+	struct readings readings = {};
+	int err;
+
+	*ret_source = governor->options->sysinfo;
+	err = snapshot_read(governor->options->sysinfo, &readings.snapshot);
+	if (!err) {
+		*ret_source = "the BPF map";
+		err = cgroup_cpu_read(governor->cpu_source, &readings.cpu);
+	}
+	governor->snapshot_us = (boottime_ns() - start_ns) / NS_PER_US;
+	if (err) {
+		readings_free(&readings);
+		return err;
+	}
+	*ret = readings;
+	return 0;
+}
+
+static const char *reading_error(int err)
+{
+	if (err == -EBADMSG)
+		return "the reading is partial or damaged";
+	if (err == -EPROTONOSUPPORT)
+		return "the module speaks another format version";
+	return strerror(-err);
+}
+
+int observe_first(struct governor *governor)
+{
+	const char *source;
+	int err = take_readings(governor, &governor->latest, &source);
+
+	if (err)
+		log_line("cannot read %s: %s", source, reading_error(err));
+	return err;
+}
+
+/* Nothing is removed; the first reason is the one that is told. */
+static int distrust(struct window *window, char *why)
+{
+	if (window->distrust) {
+		free(why);
+		return 0;
+	}
+	window->distrust = why;
+	return why ? 0 : -ENOMEM;
+}
+
+static int without_reading(struct governor *governor, struct window *window, const char *source,
+			   int err)
+{
+	size_t i;
+
+	window->memory = governor->latest.snapshot.memory;
+	for (i = 0; i < window->containers.count; i++)
+		window->containers.items[i].unsure = "there is no reading of it";
+	return distrust(window, format_text("cannot read %s: %s", source, reading_error(err)));
+}
+
+/* The last reading becomes the one before it. */
+static void shift_readings(struct governor *governor, struct readings *now)
+{
+	readings_free(&governor->earlier);
+	governor->earlier = governor->latest;
+	governor->latest = *now;
+}
+
+static bool can_be_removed(const struct container *container, const struct policy *policy)
+{
+	return (container->managed || policy->scope_all) && !container->labelled_protect;
+}
+
+/*
+ * When the container started, as the engine tells it: asked when its cgroup is first seen, and
+ * compared again before it is removed.
+ */
+static int identify(struct governor *governor, struct container *container)
+{
+	const struct container *was = find_container(&governor->known, container->id);
+
+	if (was && was->started_at && was->cgroup_id == container->cgroup_id) {
+		container->started_at = strdup(was->started_at);
+		return container->started_at ? 0 : -ENOMEM;
+	}
+	if (docker_inspect(governor->docker, container))
+		container->unsure = "the engine does not tell when it started";
+	return 0;
+}
+
+static int identify_all(struct governor *governor, struct container_list *list)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < list->count; i++)
+		if (can_be_removed(&list->items[i], &governor->options->policy))
+			err = identify(governor, &list->items[i]);
+	return err;
+}
+
+static void forget_dead_cgroups(struct governor *governor, const struct readings *before,
+				const struct readings *now)
+{
+	size_t i;
+
+	for (i = 0; i < now->cpu.count; i++)
+		if (is_dead_and_reported(before, now, &now->cpu.rows[i]))
+			cgroup_cpu_forget(governor->cpu_source, now->cpu.rows[i].cgroup_id);
+}
+
+static int check_length(const struct governor *governor, struct window *window)
+{
+	uint64_t least_ns = governor->options->interval_s * NS_PER_S / 2;
+
+	if (window->length_ns >= least_ns)
+		return 0;
+	return distrust(window, format_text("only %.1f s were observed",
+					    (double)window->length_ns / (double)NS_PER_S));
+}
+
+static int observe_kernel(struct governor *governor, bool final, struct window *window)
+{
+	const struct readings *before = &governor->latest;
+	struct readings now;
+	const char *source;
+	int err = take_readings(governor, &now, &source);
+
+	if (err)
+		return without_reading(governor, window, source, err);
+	if (final && governor->earlier.snapshot.text)
+		before = &governor->earlier;
+	err = merge(before, &now, &governor->known, window);
+	if (!err)
+		err = check_length(governor, window);
+	forget_dead_cgroups(governor, &governor->latest, &now);
+	shift_readings(governor, &now);
+	return err;
+}
+
+int observe(struct governor *governor, bool final, struct window *window)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int err;
+
+	governor->cycle_start_ns = boottime_ns();
+	window->cpus = cpus > 0 ? (unsigned int)cpus : 1;
+	/* The list comes first: what it holds must then be in the kernel's reading. */
+	err = docker_list(governor->docker, &window->containers);
+	if (err == -ENOMEM)
+		return err;
+	if (err &&
+	    distrust(window, format_text("the engine's list cannot be had: %s", strerror(-err))))
+		return -ENOMEM;
+	err = observe_kernel(governor, final, window);
+	return err ? err : identify_all(governor, &window->containers);
+}
+
+void observe_remember(struct governor *governor, struct window *window)
+{
+	if (!window->containers.count)
+		return;
+	container_list_free(&governor->known);
+	governor->known = window->containers;
+	window->containers = (struct container_list){};
+}
+
+void observe_forget(struct governor *governor)
+{
+	readings_free(&governor->latest);
+	readings_free(&governor->earlier);
+	container_list_free(&governor->known);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The first stage: the kernel's readings and the engine's list become a window. */
+#ifndef CMGR_OBSERVE_OBSERVE_H
+#define CMGR_OBSERVE_OBSERVE_H
+
+#include "governor.h"
+
+/* Takes the reading that the first window begins with. 0, or -errno with one line logged. */
+int observe_first(struct governor *governor);
+
+/*
+ * Fills @window with the host since the last reading (@final: since the one before it). What could
+ * not be read is told in @window->distrust. 0 or -ENOMEM.
+ */
+int observe(struct governor *governor, bool final, struct window *window);
+
+/* Keeps the containers of @window, which gives them away, as those that the next cycle knows. */
+void observe_remember(struct governor *governor, struct window *window);
+
+/* Frees what the governor remembers. */
+void observe_forget(struct governor *governor);
+
+#endif

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "options.h"
+
+#include <argp.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "util.h"
+
+#define DEFAULT_DOCKER_HOST "unix:///var/run/docker.sock"
+#define MAX_COUNT	    1000000
+#define MAX_SECONDS	    86400
+
+const char *argp_program_version = "cmgr-bpf 0.1.0";
+
+enum {
+	KEY_INTERVAL = 256,
+	KEY_KEEP_HIGH,
+	KEY_KEEP_LOW,
+	KEY_RANK,
+	KEY_SCOPE,
+	KEY_PROTECT,
+	KEY_MIN_AGE,
+	KEY_ACTION,
+	KEY_DRY_RUN,
+	KEY_CYCLES,
+	KEY_ONCE,
+	KEY_JSON,
+	KEY_DOCKER_HOST,
+	KEY_LOG_URL,
+	KEY_NO_LOG,
+	KEY_NO_CRON,
+	KEY_SPAWN_COUNT,
+	KEY_SYSINFO,
+	KEY_STATE_DIR,
+	KEY_RUN_DIR,
+	KEY_OUTPUT = 'o',
+	KEY_COUNT = 'n',
+};
+
+static const struct argp_option argp_options[] = {
+	{"interval", KEY_INTERVAL, "SECONDS", 0, "length of a cycle (10)", 1},
+	{"cycles", KEY_CYCLES, "N", 0, "end after N cycles", 1},
+	{"once", KEY_ONCE, NULL, 0, "the same as --cycles 1", 1},
+	{"keep-high", KEY_KEEP_HIGH, "N", 0, "highest consumers kept (2)", 2},
+	{"keep-low", KEY_KEEP_LOW, "N", 0, "lowest consumers kept (3)", 2},
+	{"rank", KEY_RANK, "KEY", 0, "dominant, cpu, memory or demand (dominant)", 2},
+	{"scope", KEY_SCOPE, "SCOPE", 0, "label: those labelled cmgr.managed=true; all (label)", 2},
+	{"protect", KEY_PROTECT, "NAME", 0, "never touch this container; may be repeated", 2},
+	{"min-age", KEY_MIN_AGE, "SECONDS", 0, "younger ones are not ranked (10)", 2},
+	{"action", KEY_ACTION, "ACTION", 0, "remove, stop or pause (remove)", 3},
+	{"dry-run", KEY_DRY_RUN, NULL, 0, "decide and report, touch nothing", 3},
+	{"no-cron", KEY_NO_CRON, NULL, 0, "install no cron entry", 3},
+	{"spawn-count", KEY_SPAWN_COUNT, "N", 0, "containers that cron creates a minute (10)", 3},
+	{"json", KEY_JSON, NULL, 0, "one JSON line a cycle on stdout", 4},
+	{"log-url", KEY_LOG_URL, "URL", 0, "pygraph (http://127.0.0.1:8000)", 4},
+	{"no-log", KEY_NO_LOG, NULL, 0, "send no records", 4},
+	{"docker-host", KEY_DOCKER_HOST, "URL", 0,
+	 "the engine ($DOCKER_HOST or " DEFAULT_DOCKER_HOST ")", 5},
+	{"sysinfo", KEY_SYSINFO, "PATH", 0, "the module's file (/proc/sysinfo)", 5},
+	{"state-dir", KEY_STATE_DIR, "DIR", 0, "records that wait (/var/lib/cmgr-bpf)", 5},
+	{"run-dir", KEY_RUN_DIR, "DIR", 0, "lock and sysinfo.json (/run/cmgr-bpf)", 5},
+	{"output", KEY_OUTPUT, "FILE", 0, "snapshot: write to FILE instead of stdout", 6},
+	{"count", KEY_COUNT, "N", 0, "spawn: how many containers (10)", 6},
+	{},
+};
+
+/* Options that only some commands take; the others take the options of "run". */
+static const struct {
+	enum command command;
+	int keys[4];
+} own_keys[] = {
+	{COMMAND_SNAPSHOT, {KEY_OUTPUT, KEY_SYSINFO}},
+	{COMMAND_SPAWN, {KEY_COUNT, KEY_DOCKER_HOST}},
+	{COMMAND_CLEANUP, {KEY_RUN_DIR}},
+};
+
+static const char *const command_names[] = {
+	[COMMAND_RUN] = "run",	     [COMMAND_SNAPSHOT] = "snapshot", [COMMAND_SPAWN] = "spawn",
+	[COMMAND_DOCTOR] = "doctor", [COMMAND_CLEANUP] = "cleanup",
+};
+
+static bool takes(enum command command, int key)
+{
+	size_t i, k;
+
+	for (i = 0; i < ARRAY_SIZE(own_keys); i++) {
+		if (own_keys[i].command != command)
+			continue;
+		for (k = 0; k < ARRAY_SIZE(own_keys[i].keys); k++)
+			if (own_keys[i].keys[k] == key)
+				return true;
+		return false;
+	}
+	return key != KEY_OUTPUT && key != KEY_COUNT;
+}
+
+static const char *option_name(int key)
+{
+	const struct argp_option *option;
+
+	for (option = argp_options; option->name; option++)
+		if (option->key == key)
+			return option->name;
+	return NULL;
+}
+
+static uint64_t number(const struct argp_state *state, int key, const char *arg, uint64_t min,
+		       uint64_t max)
+{
+	uint64_t value = min;
+
+	if (parse_u64(arg, min, max, &value))
+		argp_error(state,
+			   "--%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'",
+			   option_name(key), min, max, arg);
+	return value;
+}
+
+/* The index of @arg in @words, which ends with NULL. */
+static unsigned int choice(const struct argp_state *state, int key, const char *arg,
+			   const char *const *words, const char *told)
+{
+	unsigned int i;
+
+	for (i = 0; words[i]; i++)
+		if (!strcmp(arg, words[i]))
+			return i;
+	argp_error(state, "--%s takes %s, not '%s'", option_name(key), told, arg);
+	return 0;
+}
+
+static void add_protect(struct policy *policy, const struct argp_state *state, char *name)
+{
+	if (grow_array((void **)&policy->protect, policy->protect_count, sizeof(name)))
+		argp_failure(state, EXIT_FAILED, 0, "out of memory");
+	else
+		policy->protect[policy->protect_count++] = name;
+}
+
+static bool parse_policy(int key, char *arg, const struct argp_state *state, struct policy *policy)
+{
+	static const char *const ranks[] = {"dominant", "cpu", "memory", "demand", NULL};
+	static const char *const scopes[] = {"label", "all", NULL};
+	static const char *const actions[] = {"remove", "stop", "pause", NULL};
+
+	switch (key) {
+	case KEY_KEEP_HIGH:
+		policy->keep_high = (unsigned int)number(state, key, arg, 0, MAX_COUNT);
+		return true;
+	case KEY_KEEP_LOW:
+		policy->keep_low = (unsigned int)number(state, key, arg, 0, MAX_COUNT);
+		return true;
+	case KEY_RANK:
+		policy->rank = choice(state, key, arg, ranks, "dominant, cpu, memory or demand");
+		return true;
+	case KEY_SCOPE:
+		policy->scope_all = choice(state, key, arg, scopes, "label or all");
+		return true;
+	case KEY_PROTECT:
+		add_protect(policy, state, arg);
+		return true;
+	case KEY_MIN_AGE:
+		policy->min_age_ns = number(state, key, arg, 0, MAX_SECONDS) * NS_PER_S;
+		return true;
+	case KEY_ACTION:
+		policy->action =
+			ACTION_REMOVE + choice(state, key, arg, actions, "remove, stop or pause");
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool parse_flag(int key, struct options *options)
+{
+	switch (key) {
+	case KEY_DRY_RUN:
+		options->dry_run = true;
+		return true;
+	case KEY_ONCE:
+		options->cycles = 1;
+		return true;
+	case KEY_JSON:
+		options->json = true;
+		return true;
+	case KEY_NO_LOG:
+		options->no_log = true;
+		return true;
+	case KEY_NO_CRON:
+		options->no_cron = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool parse_place(int key, const char *arg, struct options *options)
+{
+	switch (key) {
+	case KEY_DOCKER_HOST:
+		options->docker_host = arg;
+		return true;
+	case KEY_LOG_URL:
+		options->log_url = arg;
+		return true;
+	case KEY_SYSINFO:
+		options->sysinfo = arg;
+		return true;
+	case KEY_STATE_DIR:
+		options->state_dir = arg;
+		return true;
+	case KEY_RUN_DIR:
+		options->run_dir = arg;
+		return true;
+	case KEY_OUTPUT:
+		options->output = arg;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	if (option_name(key) && !takes(options->command, key))
+		argp_error(state, "--%s does not go with '%s'", option_name(key),
+			   command_names[options->command]);
+	if (parse_policy(key, arg, state, &options->policy) || parse_flag(key, options) ||
+	    parse_place(key, arg, options))
+		return 0;
+	switch (key) {
+	case KEY_INTERVAL:
+		options->interval_s = number(state, key, arg, 1, MAX_SECONDS);
+		return 0;
+	case KEY_CYCLES:
+		options->cycles = number(state, key, arg, 1, UINT64_MAX);
+		return 0;
+	case KEY_SPAWN_COUNT:
+	case KEY_COUNT:
+		options->spawn_count = (unsigned int)number(state, key, arg, 1, MAX_COUNT);
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected '%s'", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse_option,
+	.args_doc = "[run|snapshot|spawn|doctor|cleanup]",
+	.doc = "Keep the highest and the lowest consumers among a host's containers and remove the "
+	       "rest.\v"
+	       "run (default): the loop. snapshot: the kernel module's reading as JSON. spawn: create "
+	       "random workload containers. doctor: check what is required. cleanup: undo what a "
+	       "killed run left behind.\n\n"
+	       "Exit codes: 0 done, 1 failed while running, 2 bad usage, 3 something required is "
+	       "missing, 4 already running.",
+};
+
+static enum command parse_command(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(command_names); i++)
+		if (!strcmp(name, command_names[i]))
+			return i;
+	log_line("unknown command '%s'; the commands are run, snapshot, spawn, doctor, cleanup",
+		 name);
+	exit(EXIT_USAGE);
+}
+
+void options_parse(int argc, char **argv, struct options *ret)
+{
+	const char *docker_host = getenv("DOCKER_HOST");
+
+	*ret = (struct options){
+		.policy = {.keep_high = 2,
+			   .keep_low = 3,
+			   .min_age_ns = 10 * NS_PER_S,
+			   .action = ACTION_REMOVE},
+		.interval_s = 10,
+		.spawn_count = 10,
+		.docker_host = docker_host && *docker_host ? docker_host : DEFAULT_DOCKER_HOST,
+		.log_url = "http://127.0.0.1:8000",
+		.sysinfo = "/proc/sysinfo",
+		.state_dir = "/var/lib/cmgr-bpf",
+		.run_dir = "/run/cmgr-bpf",
+	};
+	argp_err_exit_status = EXIT_USAGE;
+	if (argc > 1 && argv[1][0] != '-') {
+		ret->command = parse_command(argv[1]);
+		argv[1] = argv[0];
+		argc--;
+		argv++;
+	}
+	argp_parse(&argp, argc, argv, 0, NULL, ret);
+}
+
+void options_free(struct options *options)
+{
+	free(options->policy.protect);
+}

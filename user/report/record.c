@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "report/record.h"
+
+#include <time.h>
+
+#include <cjson/cJSON.h>
+
+#include "util.h"
+
+static void add_u64(cJSON *object, const char *name, uint64_t value)
+{
+	cJSON_AddNumberToObject(object, name, (double)value);
+}
+
+static void add_share(cJSON *object, const char *name, uint64_t ppb)
+{
+	cJSON_AddNumberToObject(object, name, (double)ppb / (double)PPB_WHOLE);
+}
+
+static void add_text(cJSON *object, const char *name, const char *text)
+{
+	if (text)
+		cJSON_AddStringToObject(object, name, text);
+	else
+		cJSON_AddNullToObject(object, name);
+}
+
+/* 2026-11-23T20:04:05.678Z */
+static void add_time(cJSON *object)
+{
+	char seconds[sizeof("2026-11-23T20:04:05")], text[sizeof(seconds) + 8];
+	struct timespec now;
+	struct tm utc;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(seconds, sizeof(seconds), "%FT%T", &utc);
+	snprintf(text, sizeof(text), "%s.%03uZ", seconds,
+		 (unsigned int)((uint64_t)now.tv_nsec / NS_PER_MS % 1000));
+	add_text(object, "time", text);
+}
+
+static void add_memory(cJSON *object, const struct memory *memory)
+{
+	cJSON *json = cJSON_AddObjectToObject(object, "memory_kib");
+
+	add_u64(json, "total", memory->total_kib);
+	add_u64(json, "free", memory->free_kib);
+	add_u64(json, "available", memory->available_kib);
+}
+
+static void add_usage(cJSON *json, const struct container *container)
+{
+	add_u64(json, "ran_ns", container->ran_ns);
+	add_u64(json, "waited_ns", container->waited_ns);
+	add_u64(json, "anon_kib", container->anon_kib);
+	add_u64(json, "file_kib", container->file_kib);
+	add_u64(json, "usage_kib", container->usage_kib);
+	add_share(json, "cpu_share", container->cpu_ppb);
+	add_share(json, "memory_share", container->memory_ppb);
+}
+
+static cJSON *container_json(const struct container *container)
+{
+	cJSON *json = cJSON_CreateObject();
+
+	add_text(json, "id", container->id);
+	add_text(json, "name", container->name);
+	add_text(json, "image", container->image);
+	add_u64(json, "cgroup_id", container->cgroup_id);
+	add_usage(json, container);
+	add_share(json, "score", container->score_ppb);
+	if (is_ranked(container))
+		add_u64(json, "rank", container->rank);
+	else
+		cJSON_AddNullToObject(json, "rank");
+	add_text(json, "class", class_name(container->class));
+	add_text(json, "decision", action_name(container->decision));
+	add_text(json, "reason", container->reason);
+	if (container->has_margin)
+		add_share(json, "margin", container->margin_ppb);
+	else
+		cJSON_AddNullToObject(json, "margin");
+	add_text(json, "outcome", container->outcome);
+	return json;
+}
+
+static cJSON *gone_json(const struct gone *gone)
+{
+	cJSON *json = cJSON_CreateObject();
+
+	add_text(json, "id", gone->id);
+	add_text(json, "name", gone->name);
+	add_text(json, "image", gone->image);
+	add_u64(json, "cgroup_id", gone->cgroup_id);
+	add_u64(json, "ran_ns", gone->ran_ns);
+	add_u64(json, "waited_ns", gone->waited_ns);
+	return json;
+}
+
+static void add_self(cJSON *object, const struct self_cost *self)
+{
+	cJSON *json = cJSON_AddObjectToObject(object, "self");
+
+	add_u64(json, "cpu_ns", self->cpu_ns);
+	add_u64(json, "rss_kib", self->rss_kib);
+	if (self->has_bpf) {
+		add_u64(json, "bpf_ns", self->bpf_ns);
+		add_u64(json, "bpf_runs", self->bpf_runs);
+	} else {
+		cJSON_AddNullToObject(json, "bpf_ns");
+		cJSON_AddNullToObject(json, "bpf_runs");
+	}
+	add_u64(json, "snapshot_us", self->snapshot_us);
+	add_u64(json, "cycle_us", self->cycle_us);
+}
+
+static void add_head(cJSON *json, const struct record *record)
+{
+	const struct window *window = record->window;
+
+	add_text(json, "boot_id", record->run->boot_id);
+	add_text(json, "run_id", record->run->run_id);
+	add_u64(json, "seq", record->seq);
+	add_text(json, "host", record->run->host);
+	add_time(json);
+	add_u64(json, "interval_ms", window->length_ns / NS_PER_MS);
+	add_u64(json, "cpus", window->cpus);
+	cJSON_AddBoolToObject(json, "final", record->final);
+	add_text(json, "no_removal", window->distrust);
+	add_memory(json, &window->memory);
+}
+
+char *record_json(const struct record *record)
+{
+	const struct window *window = record->window;
+	cJSON *json = cJSON_CreateObject(), *array;
+	char *text;
+	size_t i;
+
+	add_head(json, record);
+	array = cJSON_AddArrayToObject(json, "containers");
+	for (i = 0; i < window->containers.count; i++)
+		cJSON_AddItemToArray(array, container_json(&window->containers.items[i]));
+	array = cJSON_AddArrayToObject(json, "gone");
+	for (i = 0; i < window->gone_count; i++)
+		cJSON_AddItemToArray(array, gone_json(&window->gone[i]));
+	add_self(json, &record->self);
+	text = cJSON_PrintUnformatted(json);
+	cJSON_Delete(json);
+	return text;
+}

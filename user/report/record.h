@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The record of a cycle as JSON: what pygraph stores and --json prints. */
+#ifndef CMGR_REPORT_RECORD_H
+#define CMGR_REPORT_RECORD_H
+
+#include "observe/merge.h"
+
+#define UUID_LENGTH 36
+
+/* Which run of the daemon: the same in all its records. */
+struct run {
+	char boot_id[UUID_LENGTH + 1];
+	char run_id[UUID_LENGTH + 1];
+	char *host;
+};
+
+/* What the daemon itself cost in the window. */
+struct self_cost {
+	uint64_t cpu_ns;
+	uint64_t rss_kib;     /* now */
+	uint64_t snapshot_us; /* to take the readings */
+	uint64_t cycle_us;    /* observe to act */
+	bool has_bpf;	      /* the kernel kept statistics (kernel.bpf_stats_enabled) */
+	uint64_t bpf_ns;
+	uint64_t bpf_runs;
+};
+
+struct record {
+	const struct run *run;
+	uint64_t seq; /* from 1 */
+	bool final;   /* the last pass */
+	const struct window *window;
+	struct self_cost self;
+};
+
+/*
+ * One line of JSON without its newline, to be freed, or NULL without memory. Shares, scores and
+ * margins are fractions of the host; counters are differences over the window, because a JSON
+ * number is exact only up to 2^53.
+ */
+char *record_json(const struct record *record);
+
+#endif

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "report/report.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "report/console.h"
+#include "report/export.h"
+#include "util.h"
+
+#define SHIP_BUDGET_MS	 2000
+#define FINISH_BUDGET_MS 10000
+
+static uint64_t timeval_ns(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_usec * NS_PER_US;
+}
+
+static uint64_t own_cpu_ns(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return timeval_ns(&usage.ru_utime) + timeval_ns(&usage.ru_stime);
+}
+
+/* /proc/self/statm: 2104 1321 1100 12 0 311 0, in pages; the second is resident. */
+static uint64_t own_rss_kib(void)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long pages;
+	size_t size;
+
+	if (read_file("/proc/self/statm", 4096, &text, &size) ||
+	    sscanf(text, "%*u %llu", &pages) != 1)
+		return 0;
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+static struct self_cost own_cost(struct governor *governor)
+{
+	uint64_t cpu_ns = own_cpu_ns();
+	struct self_cost cost = {
+		.cpu_ns = cpu_ns - governor->self_cpu_ns,
+		.rss_kib = own_rss_kib(),
+		.snapshot_us = governor->snapshot_us,
+		.cycle_us = (boottime_ns() - governor->cycle_start_ns) / NS_PER_US,
+	};
+	struct bpf_cost bpf;
+
+	governor->self_cpu_ns = cpu_ns;
+	if (cgroup_cpu_cost(governor->cpu_source, &bpf) || !bpf.runs)
+		return cost;
+	cost.has_bpf = true;
+	cost.bpf_ns = bpf.run_ns - governor->self_bpf.run_ns;
+	cost.bpf_runs = bpf.runs - governor->self_bpf.runs;
+	governor->self_bpf = bpf;
+	return cost;
+}
+
+/* True when the reading is saved. */
+static bool save_reading(const struct governor *governor, const struct window *window)
+{
+	_cleanup_free_ char *json = export_json(&governor->latest.snapshot, window->cpus);
+	int err = json ? write_file(governor->sysinfo_json, json, 0600) : -ENOMEM;
+
+	if (err)
+		log_line("cannot write %s: %s", governor->sysinfo_json, strerror(-err));
+	return !err;
+}
+
+static void spool_and_ship(struct governor *governor, const char *json)
+{
+	int err = spool_append(&governor->spool, json);
+
+	if (err)
+		log_line("cannot keep record %llu in %s: %s; it is lost",
+			 (unsigned long long)governor->seq, governor->spool.dir, strerror(-err));
+	ship_pending(&governor->ship, &governor->spool, SHIP_BUDGET_MS);
+}
+
+int report(struct governor *governor, bool final, const struct window *window)
+{
+	const struct options *options = governor->options;
+	struct record record = {
+		.run = &governor->run,
+		.seq = ++governor->seq,
+		.final = final,
+		.window = window,
+		.self = own_cost(governor),
+	};
+	_cleanup_free_ char *json = record_json(&record);
+	bool saved = save_reading(governor, window);
+
+	if (!json)
+		return -ENOMEM;
+	if (options->json)
+		puts(json);
+	else
+		console_report(stdout, window, saved ? governor->sysinfo_json : NULL);
+	fflush(stdout);
+	if (!options->no_log)
+		spool_and_ship(governor, json);
+	return 0;
+}
+
+void report_finish(struct governor *governor)
+{
+	if (governor->options->no_log)
+		return;
+	ship_pending(&governor->ship, &governor->spool, FINISH_BUDGET_MS);
+	if (governor->seq && !ship_finish(&governor->ship, &governor->run))
+		log_line("final graphs: %s/", governor->ship.url);
+}
