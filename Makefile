@@ -82,6 +82,30 @@ vmlinux.h:
 images:
 	$(Q)$(MAKE) -C docker images
 
+# Unit tests: every object but main.o once more, with sanitizers.
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+UNIT_OBJECTS := $(patsubst %.c,$(BUILD)/sanitized/%.o,$(filter-out user/main.c,$(SOURCES)))
+
+$(BUILD)/sanitized/%.o: %.c
+	$(call say,CC,$< (sanitized))
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/sanitized/user/observe/cgroup_cpu.o: $(BUILD)/cgroup_cpu.skel.h
+
+$(BUILD)/tests/%: tests/unit/%.c tests/unit/unit.h $(UNIT_OBJECTS)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Wno-conversion $(SANITIZE) -o $@ $< $(UNIT_OBJECTS) \
+		$(LDLIBS) -lcmocka
+
+unit: $(UNIT_TESTS)
+	$(Q)for test in $^; do $$test || exit 1; done
+
+pygraph-test:
+	$(Q)$(PYTHON) -m pytest -q pygraph/tests
+
 run: cmgr-bpf
 	sudo ./cmgr-bpf
 
@@ -93,10 +117,10 @@ fmt:
 
 clean:
 	$(call say,CLEAN,)
-	$(Q)rm -rf $(BUILD)/user $(BUILD)/tests $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h cmgr-bpf
+	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h cmgr-bpf
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
 	$(Q)rm -f docker/*/workload
 
--include $(OBJECTS:.o=.d)
-.PHONY: all kmod kmod-skipped images run lint fmt clean
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
+.PHONY: all kmod kmod-skipped images unit pygraph-test run lint fmt clean

@@ -123,7 +123,7 @@ static char *describe(const struct plan *plan, size_t place, const char *margin)
 	const struct container *container = plan->order[place];
 	enum rank_key key = plan->policy->rank;
 
-	return format_text("%s: rank %zu of %zu by %s%s", class_name(container->class), place + 1,
+	return format_text("%s, rank %zu of %zu by %s%s", class_name(container->class), place + 1,
 			   plan->count, rank_resource(container, key), margin);
 }
 

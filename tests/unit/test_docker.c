@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/docker.h"
+#include "unit.h"
+#include "util.h"
+
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static struct http_call reply(const char *body)
+{
+	return (struct http_call){.body = (char *)body, .size = strlen(body)};
+}
+
+static void reads_an_inspection(void **state)
+{
+	struct docker_state s = {};
+	struct http_call call = reply(
+		"{\"Id\":\"" ID "\",\"State\":{\"Status\":\"running\",\"StartedAt\":\"2026Z\"},"
+		"\"Config\":{\"Labels\":{\"cmgr.managed\":\"true\",\"cmgr.protect\":\"no\"}}}\n");
+
+	(void)state;
+	assert_int_equal(docker_inspect_result(&call, 200, &s), 0);
+	assert_string_equal(s.id, ID);
+	assert_string_equal(s.started_at, "2026Z");
+	assert_true(s.running);
+	assert_true(s.managed);
+	assert_false(s.labelled_protect);
+	free(s.started_at);
+}
+
+static void refuses_other_inspections(void **state)
+{
+	static const struct {
+		long status;
+		const char *body;
+		int err;
+	} rows[] = {
+		{404, "{\"message\":\"No such container\"}", -ENOENT},
+		{500, "{}", -EIO},
+		{200, "", -EBADMSG},
+		{200, "{", -EBADMSG},
+		{200, "[]", -EBADMSG},
+		{200, "{\"Id\":\"" ID "\"}", -EBADMSG},
+		{200, "{\"Id\":7,\"State\":{\"Status\":\"running\",\"StartedAt\":\"x\"}}",
+		 -EBADMSG},
+		{200, "{\"Id\":\"0123\",\"State\":{\"Status\":\"running\",\"StartedAt\":\"x\"}}",
+		 -EBADMSG},
+		{200, "{\"Id\":\"" ID "\",\"State\":{\"Status\":1,\"StartedAt\":\"x\"}}", -EBADMSG},
+		{200,
+		 "{\"Id\":\"" ID "\",\"State\":{\"Status\":\"running\",\"StartedAt\":\"x\"}} {}",
+		 -EBADMSG},
+		{200, "{\"id\":\"" ID "\",\"state\":{\"status\":\"running\",\"startedat\":\"x\"}}",
+		 -EBADMSG},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct http_call call = reply(rows[i].body);
+		struct docker_state s = {};
+
+		if (docker_inspect_result(&call, rows[i].status, &s) != rows[i].err)
+			fail_msg("row %zu: %s", i, rows[i].body);
+	}
+}
+
+static void only_a_running_container_is_running(void **state)
+{
+	static const char *const others[] = {"paused", "restarting", "removing", "exited", "dead"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		struct docker_state s = {};
+		_cleanup_free_ char *body = format_text(
+			"{\"Id\":\"" ID "\",\"State\":{\"Status\":\"%s\",\"StartedAt\":\"x\"}}",
+			others[i]);
+		struct http_call call = reply(body);
+
+		assert_int_equal(docker_inspect_result(&call, 200, &s), 0);
+		assert_false(s.running);
+		assert_false(s.managed);
+		free(s.started_at);
+	}
+}
+
+static void gone_is_done(void **state)
+{
+	static const struct {
+		long status;
+		const char *body;
+		int result;
+	} rows[] = {
+		{204, "", 0},
+		{304, "", 1},
+		{404, "{\"message\":\"No such container\"}", 1},
+		{409, "{\"message\":\"removal of container x is already in progress\"}", 1},
+		{409, "{\"message\":\"Container x is already paused\"}", 1},
+		{409, "{\"message\":\"You cannot remove a running container\"}", -EIO},
+		{409, "no JSON", -EIO},
+		{500, "{\"message\":\"driver failed\"}", -EIO},
+		{200, "", -EIO},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct http_call call = reply(rows[i].body);
+
+		assert_int_equal(docker_action_result(&call, rows[i].status), rows[i].result);
+	}
+}
+
+static void only_unix_urls(void **state)
+{
+	static const char *const urls[] = {"tcp://127.0.0.1:2375", "unix://relative", "unix://",
+					   "/var/run/docker.sock", "ssh://host",      ""};
+	struct docker *docker;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(urls); i++)
+		assert_int_equal(docker_open(urls[i], 0, &docker), -EPROTONOSUPPORT);
+	assert_int_equal(docker_open("unix:///nonexistent", 0, &docker), -ECONNREFUSED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_an_inspection),
+		cmocka_unit_test(refuses_other_inspections),
+		cmocka_unit_test(only_a_running_container_is_running),
+		cmocka_unit_test(gone_is_done),
+		cmocka_unit_test(only_unix_urls),
+	};
+
+	return cmocka_run_group_tests_name("docker", tests, NULL, NULL);
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
+#include <string.h>
+
+#include "observe/merge.h"
+#include "unit.h"
+#include "util.h"
+
+#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define MS   NS_PER_MS
+
+static void read_text(struct snapshot *snapshot, const char *text)
+{
+	char *copy = strdup(text);
+
+	assert_int_equal(snapshot_parse(copy, strlen(copy), snapshot), 0);
+}
+
+static void add_cpu(struct cpu_reading *cpu, uint64_t id, uint64_t ran_ms, uint64_t waited_ms)
+{
+	struct cgroup_cpu_row row = {
+		.cgroup_id = id,
+		.total = {.ran_ns = ran_ms * MS, .waited_ns = waited_ms * MS},
+	};
+
+	assert_int_equal(grow_array((void **)&cpu->rows, cpu->count, sizeof(row)), 0);
+	cpu->rows[cpu->count++] = row;
+}
+
+static void add_identity(struct container_list *list, const char *id, const char *name)
+{
+	struct container c = {.name = strdup(name), .image = strdup("image"), .running = true};
+
+	memcpy(c.id, id, CONTAINER_ID_DIGITS);
+	assert_int_equal(grow_array((void **)&list->items, list->count, sizeof(c)), 0);
+	list->items[list->count++] = c;
+}
+
+struct fixture {
+	struct readings before, now;
+	struct container_list known;
+	struct window window;
+};
+
+/* Container A with a nested cgroup, and nothing else, over 10 s. */
+static void set_up(struct fixture *f)
+{
+	*f = (struct fixture){.window.cpus = 2};
+	read_text(&f->before.snapshot, "sysinfo 1 100000000000\nmemory 1000 500 600\n"
+				       "cgroup 10 60 40 4 /docker/" ID_A "\n"
+				       "cgroup 11 20 10 1 /docker/" ID_A "/inner\n"
+				       "process 7 10 50000000000 1000000000 1 1 a -\nend 2 1\n");
+	read_text(&f->now.snapshot, "sysinfo 1 110000000000\nmemory 1000 400 500\n"
+				    "cgroup 10 64 44 5 /docker/" ID_A "\n"
+				    "cgroup 11 22 11 2 /docker/" ID_A "/inner\n"
+				    "process 7 10 50000000000 3000000000 1 1 a -\n"
+				    "process 8 11 90000000000 1000 1 1 b -\nend 2 2\n");
+	f->before.cpu.boottime_ns = 100 * NS_PER_S;
+	f->now.cpu.boottime_ns = 110 * NS_PER_S;
+	add_cpu(&f->before.cpu, 10, 1000, 100);
+	add_cpu(&f->now.cpu, 10, 3000, 300);
+	add_cpu(&f->now.cpu, 11, 500, 5);
+	add_identity(&f->window.containers, ID_A, "A");
+}
+
+static void tear_down(struct fixture *f)
+{
+	readings_free(&f->before);
+	readings_free(&f->now);
+	container_list_free(&f->known);
+	window_free(&f->window);
+}
+
+static const struct container *run(struct fixture *f)
+{
+	assert_int_equal(merge(&f->before, &f->now, &f->known, &f->window), 0);
+	return &f->window.containers.items[0];
+}
+
+static void a_container_is_its_cgroup_and_all_below(void **state)
+{
+	struct fixture f;
+	const struct container *a;
+
+	(void)state;
+	set_up(&f);
+	a = run(&f);
+	assert_null(a->unsure);
+	assert_null(f.window.distrust);
+	assert_int_equal(f.window.length_ns, 10 * NS_PER_S);
+	assert_int_equal(f.window.memory.free_kib, 400);
+	assert_int_equal(a->cgroup_id, 10);
+	assert_true(a->full_window);
+	assert_int_equal(a->ran_ns, 2500 * MS);
+	assert_int_equal(a->waited_ns, 205 * MS);
+	assert_int_equal(a->usage_kib, 64); /* the kernel has counted what is below */
+	assert_int_equal(a->anon_kib, 55);
+	assert_int_equal(a->file_kib, 7);
+	assert_int_equal(a->start_ns, 50 * NS_PER_S); /* its oldest process */
+	assert_int_equal(a->age_ns, 60 * NS_PER_S);
+	tear_down(&f);
+}
+
+static void a_new_cgroup_is_no_full_window(void **state)
+{
+	struct fixture f;
+	const struct container *a;
+
+	(void)state;
+	set_up(&f);
+	snapshot_free(&f.before.snapshot);
+	read_text(&f.before.snapshot, "sysinfo 1 100000000000\nmemory 1000 500 600\n"
+				      "cgroup 9 60 40 4 /docker/" ID_A "\nend 1 0\n");
+	a = run(&f);
+	assert_false(a->full_window);
+	assert_null(a->unsure);
+	/* The cgroup before the restart is another object, and gone. */
+	assert_int_equal(f.window.gone_count, 1);
+	assert_int_equal(f.window.gone[0].cgroup_id, 9);
+	tear_down(&f);
+}
+
+static void what_is_not_in_the_reading_is_unsure(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	add_identity(&f.window.containers, ID_B, "B");
+	run(&f);
+	assert_string_equal(f.window.containers.items[1].unsure,
+			    "its cgroup is not in the kernel's reading");
+	tear_down(&f);
+}
+
+static void a_second_cgroup_with_the_same_id_is_unsure(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	snapshot_free(&f.now.snapshot);
+	read_text(&f.now.snapshot, "sysinfo 1 110000000000\nmemory 1000 400 500\n"
+				   "cgroup 10 64 44 5 /docker/" ID_A "\n"
+				   "cgroup 12 64 44 5 /evil/docker-" ID_A ".scope\n"
+				   "process 7 10 50000000000 3000000000 1 1 a -\nend 2 1\n");
+	assert_string_equal(run(&f)->unsure, "two cgroups carry its ID");
+	tear_down(&f);
+}
+
+static void a_cgroup_inside_another_container_names_nobody(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	add_identity(&f.window.containers, ID_B, "B");
+	snapshot_free(&f.now.snapshot);
+	read_text(&f.now.snapshot, "sysinfo 1 110000000000\nmemory 1000 400 500\n"
+				   "cgroup 10 64 44 5 /docker/" ID_A "\n"
+				   "cgroup 12 8 8 0 /docker/" ID_A "/docker/" ID_B "\n"
+				   "process 7 10 50000000000 3000000000 1 1 a -\nend 2 1\n");
+	assert_int_equal(run(&f)->anon_kib, 52);
+	assert_non_null(f.window.containers.items[1].unsure);
+	tear_down(&f);
+}
+
+static void contradicting_witnesses_are_unsure(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.now.cpu.rows[0].total.ran_ns = 1100 * MS; /* the module saw 2,000 ms, BPF 600 */
+	assert_string_equal(run(&f)->unsure, "the module and BPF disagree about its CPU time");
+	tear_down(&f);
+}
+
+static void a_counter_that_went_down_is_unsure(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.now.cpu.rows[0].total.waited_ns = 99 * MS;
+	assert_non_null(run(&f)->unsure);
+	tear_down(&f);
+}
+
+static void lost_switches_are_distrusted(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.before.cpu.lost = 5;
+	f.now.cpu.lost = 8;
+	run(&f);
+	assert_string_equal(f.window.distrust, "3 context switches could not be charged");
+	tear_down(&f);
+}
+
+static void the_gone_are_reported_by_name(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	add_identity(&f.known, ID_B, "B");
+	snapshot_free(&f.before.snapshot);
+	read_text(&f.before.snapshot, "sysinfo 1 100000000000\nmemory 1000 500 600\n"
+				      "cgroup 10 60 40 4 /docker/" ID_A "\n"
+				      "cgroup 20 60 40 4 /docker/" ID_B "\n"
+				      "cgroup 21 60 40 4 /docker/" ID_B "/inner\n"
+				      "cgroup 30 60 40 4 /system.slice/ssh.service\nend 4 0\n");
+	add_cpu(&f.before.cpu, 20, 10, 1);
+	add_cpu(&f.now.cpu, 20, 70, 3);
+	run(&f);
+	assert_int_equal(f.window.gone_count, 1);
+	assert_string_equal(f.window.gone[0].name, "B");
+	assert_string_equal(f.window.gone[0].id, ID_B);
+	assert_int_equal(f.window.gone[0].ran_ns, 60 * MS);
+	assert_int_equal(f.window.gone[0].waited_ns, 2 * MS);
+	tear_down(&f);
+}
+
+static void dead_cgroups_are_forgotten_once_reported(void **state)
+{
+	struct fixture f;
+	size_t last;
+
+	(void)state;
+	set_up(&f);
+	add_cpu(&f.before.cpu, 99, 10, 1);
+	add_cpu(&f.now.cpu, 99, 10, 1);
+	last = f.now.cpu.count - 1;
+	assert_true(is_dead_and_reported(&f.before, &f.now, &f.now.cpu.rows[last]));
+	assert_false(is_dead_and_reported(&f.before, &f.now, &f.now.cpu.rows[0]));
+	f.now.cpu.rows[last].total.ran_ns++; /* charged once more, on its way out */
+	assert_false(is_dead_and_reported(&f.before, &f.now, &f.now.cpu.rows[last]));
+	tear_down(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_container_is_its_cgroup_and_all_below),
+		cmocka_unit_test(a_new_cgroup_is_no_full_window),
+		cmocka_unit_test(what_is_not_in_the_reading_is_unsure),
+		cmocka_unit_test(a_second_cgroup_with_the_same_id_is_unsure),
+		cmocka_unit_test(a_cgroup_inside_another_container_names_nobody),
+		cmocka_unit_test(contradicting_witnesses_are_unsure),
+		cmocka_unit_test(a_counter_that_went_down_is_unsure),
+		cmocka_unit_test(lost_switches_are_distrusted),
+		cmocka_unit_test(the_gone_are_reported_by_name),
+		cmocka_unit_test(dead_cgroups_are_forgotten_once_reported),
+	};
+
+	return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "decide/plan.h"
+#include "unit.h"
+#include "util.h"
+
+#define WINDOW_NS (10 * NS_PER_S)
+#define TOTAL_KIB (4096 * MIB_KIB)
+
+static const struct policy default_policy = {
+	.keep_high = 2,
+	.keep_low = 3,
+	.min_age_ns = 10 * NS_PER_S,
+	.action = ACTION_REMOVE,
+};
+
+/* A host of 2 CPUs and 4 GiB with room for @count containers. */
+static struct window new_window(size_t count)
+{
+	return (struct window){
+		.length_ns = WINDOW_NS,
+		.cpus = 2,
+		.memory = {.total_kib = TOTAL_KIB},
+		.containers = {.items = calloc(count, sizeof(struct container))},
+	};
+}
+
+static struct container *add(struct window *window, const char *name, uint64_t ran_ms,
+			     uint64_t anon_mib, uint64_t age_s)
+{
+	struct container *c = &window->containers.items[window->containers.count++];
+
+	snprintf(c->id, sizeof(c->id), "%064zx", window->containers.count);
+	c->name = strdup(name);
+	c->image = strdup("image");
+	c->running = c->managed = c->full_window = true;
+	c->ran_ns = ran_ms * NS_PER_MS;
+	c->anon_kib = anon_mib * MIB_KIB;
+	c->age_ns = age_s * NS_PER_S;
+	return c;
+}
+
+static const struct container *by_name(const struct window *window, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < window->containers.count; i++)
+		if (!strcmp(window->containers.items[i].name, name))
+			return &window->containers.items[i];
+	fail_msg("no container %s", name);
+	return NULL;
+}
+
+static void assert_class(const struct window *window, const char *name, enum container_class class)
+{
+	assert_string_equal(class_name(by_name(window, name)->class), class_name(class));
+	assert_int_equal(by_name(window, name)->decision,
+			 class == CLASS_SURPLUS && !window->distrust ? ACTION_REMOVE : ACTION_KEEP);
+}
+
+static void keeps_two_high_and_three_low(void **state)
+{
+	struct window w = new_window(9);
+
+	(void)state;
+	add(&w, "idle-old", 0, 1, 900);
+	add(&w, "idle-mid", 0, 1, 500);
+	add(&w, "idle-new", 0, 1, 100);
+	add(&w, "burner", 9000, 1, 60);
+	add(&w, "holder", 10, 1024, 60);
+	add(&w, "half", 3000, 1, 60);
+	add(&w, "small", 10, 64, 60);
+	assert_int_equal(plan_build(&w, &default_policy), 0);
+	assert_class(&w, "burner", CLASS_HIGH);
+	assert_class(&w, "holder", CLASS_HIGH); /* 25 % of memory is above 15 % of CPU */
+	assert_class(&w, "half", CLASS_SURPLUS);
+	assert_class(&w, "small", CLASS_SURPLUS);
+	assert_class(&w, "idle-old", CLASS_LOW);
+	assert_class(&w, "idle-mid", CLASS_LOW);
+	assert_class(&w, "idle-new", CLASS_LOW);
+	assert_string_equal(w.containers.items[0].name, "burner");
+	assert_string_equal(by_name(&w, "half")->reason,
+			    "surplus, rank 3 of 7 by CPU, 10.0 points below rank 2");
+	assert_int_equal(by_name(&w, "half")->margin_ppb, PPB_WHOLE / 10);
+	assert_string_equal(by_name(&w, "idle-new")->reason,
+			    "low, rank 7 of 7 by memory, 1.5 points below rank 4");
+	window_free(&w);
+}
+
+static void equals_are_told_apart_by_age_then_id(void **state)
+{
+	struct window w = new_window(8);
+	size_t i;
+
+	(void)state;
+	add(&w, "same-b", 0, 1, 50);
+	add(&w, "same-c", 0, 1, 50);
+	add(&w, "young", 0, 1, 20);
+	add(&w, "old", 0, 1, 90);
+	add(&w, "more-memory", 0, 2, 10);
+	assert_int_equal(plan_build(&w, &default_policy), 0);
+	static const char *const order[] = {"more-memory", "old", "same-b", "same-c", "young"};
+
+	for (i = 0; i < ARRAY_SIZE(order); i++)
+		assert_string_equal(w.containers.items[i].name, order[i]);
+	window_free(&w);
+}
+
+static void few_containers_are_all_kept(void **state)
+{
+	size_t count;
+
+	(void)state;
+	for (count = 0; count <= 5; count++) {
+		struct window w = new_window(6);
+		size_t i;
+
+		for (i = 0; i < count; i++)
+			add(&w, "x", i, 1, 60);
+		assert_int_equal(plan_build(&w, &default_policy), 0);
+		for (i = 0; i < count; i++) {
+			assert_int_equal(w.containers.items[i].decision, ACTION_KEEP);
+			assert_int_equal(w.containers.items[i].class,
+					 i < 2 ? CLASS_HIGH : CLASS_LOW);
+		}
+		window_free(&w);
+	}
+}
+
+static void sets_aside_with_a_reason(void **state)
+{
+	char *protect[] = {(char *)"by-name"};
+	struct policy policy = default_policy;
+	struct window w = new_window(16);
+	size_t i;
+
+	(void)state;
+	policy.protect = protect;
+	policy.protect_count = 1;
+	add(&w, "by-label", 9999, 1, 60)->labelled_protect = true;
+	add(&w, "by-name", 9999, 1, 60);
+	add(&w, "log-server", 9999, 1, 60)->is_log_server = true;
+	strcpy(policy.own_id, add(&w, "own", 9999, 1, 60)->id);
+	add(&w, "stranger", 9999, 1, 60)->managed = false;
+	add(&w, "both", 9999, 1, 60)->managed = false;
+	w.containers.items[5].labelled_protect = true;
+	add(&w, "new", 9999, 1, 9);
+	add(&w, "restarted", 9999, 1, 60)->full_window = false;
+	add(&w, "paused", 9999, 1, 60)->running = false;
+	add(&w, "doubtful", 9999, 1, 60)->unsure = "two cgroups carry its ID";
+	assert_int_equal(plan_build(&w, &policy), 0);
+	assert_class(&w, "by-label", CLASS_PROTECTED);
+	assert_class(&w, "by-name", CLASS_PROTECTED);
+	assert_class(&w, "log-server", CLASS_PROTECTED);
+	assert_class(&w, "own", CLASS_PROTECTED);
+	assert_class(&w, "stranger", CLASS_UNMANAGED);
+	assert_class(&w, "both", CLASS_PROTECTED);
+	assert_class(&w, "new", CLASS_YOUNG);
+	assert_class(&w, "restarted", CLASS_YOUNG);
+	assert_class(&w, "paused", CLASS_UNSURE);
+	assert_class(&w, "doubtful", CLASS_UNSURE);
+	for (i = 0; i < w.containers.count; i++) {
+		assert_int_equal(w.containers.items[i].rank, 0);
+		assert_non_null(w.containers.items[i].reason);
+	}
+	window_free(&w);
+}
+
+static void distrust_keeps_everything(void **state)
+{
+	struct window w = new_window(12);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 12; i++)
+		add(&w, "x", i * 100, 1, 60);
+	w.distrust = strdup("records were lost");
+	assert_int_equal(plan_build(&w, &default_policy), 0);
+	for (i = 0; i < 12; i++)
+		assert_int_equal(w.containers.items[i].decision, ACTION_KEEP);
+	assert_int_equal(w.containers.items[2].class, CLASS_SURPLUS);
+	window_free(&w);
+}
+
+static void rank_keys(void **state)
+{
+	static const struct {
+		enum rank_key key;
+		const char *first;
+	} rows[] = {
+		{RANK_DOMINANT, "holder"},
+		{RANK_CPU, "burner"},
+		{RANK_MEMORY, "holder"},
+		{RANK_DEMAND, "waiter"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct policy policy = default_policy;
+		struct window w = new_window(3);
+
+		policy.rank = rows[i].key;
+		add(&w, "burner", 4000, 1, 60);
+		add(&w, "holder", 10, 2048, 60);
+		add(&w, "waiter", 3000, 1, 60)->waited_ns = 9 * NS_PER_S;
+		assert_int_equal(plan_build(&w, &policy), 0);
+		assert_string_equal(w.containers.items[0].name, rows[i].first);
+		window_free(&w);
+	}
+}
+
+static void random_container(struct window *w)
+{
+	struct container *c = add(w, "x", (uint64_t)(rand() % 4) * 100, (uint64_t)(rand() % 3),
+				  (uint64_t)(rand() % 40));
+
+	c->managed = rand() % 8;
+	c->labelled_protect = !(rand() % 8);
+	c->full_window = rand() % 8;
+	c->running = rand() % 16;
+	if (!(rand() % 16))
+		c->unsure = "test";
+}
+
+static void shuffle(struct container_list *list)
+{
+	size_t i;
+
+	for (i = list->count; i > 1; i--) {
+		size_t j = (size_t)rand() % i;
+		struct container swap = list->items[i - 1];
+
+		list->items[i - 1] = list->items[j];
+		list->items[j] = swap;
+	}
+}
+
+/* What may be removed at all, told without the code under test. */
+static bool may_be_removed(const struct container *c)
+{
+	return c->managed && !c->labelled_protect && c->running && !c->unsure && c->full_window &&
+	       c->age_ns >= default_policy.min_age_ns;
+}
+
+static char *decisions(const struct window *w)
+{
+	char *text = calloc(w->containers.count + 1, CONTAINER_ID_DIGITS + 3);
+	size_t i, length = 0;
+
+	for (i = 0; i < w->containers.count; i++)
+		length += (size_t)sprintf(text + length, "%s %d;", w->containers.items[i].id,
+					  w->containers.items[i].decision);
+	return text;
+}
+
+static void clear_decisions(struct window *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->containers.count; i++) {
+		free(w->containers.items[i].reason);
+		w->containers.items[i].reason = NULL;
+		w->containers.items[i].rank = 0;
+	}
+}
+
+static void random_hosts(void **state)
+{
+	const char *given = getenv("SEED");
+	unsigned int seed = given ? (unsigned int)atoi(given) : (unsigned int)time(NULL);
+	size_t round;
+
+	(void)state;
+	print_message("seed %u\n", seed);
+	srand(seed);
+	for (round = 0; round < 5000; round++) {
+		struct window w = new_window(32);
+		size_t count = (size_t)rand() % 32, kept = 0, candidates = 0, i;
+		_cleanup_free_ char *before = NULL, *after = NULL;
+
+		for (i = 0; i < count; i++)
+			random_container(&w);
+		assert_int_equal(plan_build(&w, &default_policy), 0);
+		for (i = 0; i < count; i++) {
+			const struct container *c = &w.containers.items[i];
+
+			candidates += may_be_removed(c);
+			kept += may_be_removed(c) && c->decision == ACTION_KEEP;
+			assert_true(c->decision == ACTION_KEEP || may_be_removed(c));
+		}
+		assert_int_equal(kept, candidates < 5 ? candidates : 5);
+		before = decisions(&w);
+		clear_decisions(&w);
+		shuffle(&w.containers);
+		assert_int_equal(plan_build(&w, &default_policy), 0);
+		after = decisions(&w);
+		assert_string_equal(before, after);
+		window_free(&w);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_two_high_and_three_low),
+		cmocka_unit_test(equals_are_told_apart_by_age_then_id),
+		cmocka_unit_test(few_containers_are_all_kept),
+		cmocka_unit_test(sets_aside_with_a_reason),
+		cmocka_unit_test(distrust_keeps_everything),
+		cmocka_unit_test(rank_keys),
+		cmocka_unit_test(random_hosts),
+	};
+
+	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "report/console.h"
+#include "report/export.h"
+#include "report/record.h"
+#include "report/spool.h"
+#include "unit.h"
+#include "util.h"
+
+static double number(const cJSON *object, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+
+	assert_true(cJSON_IsNumber(item));
+	return item->valuedouble;
+}
+
+static const char *text(const cJSON *object, const char *name)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+static struct container removed = {
+	.id = "0123",
+	.name = (char *)"raBY9dSO",
+	.image = (char *)"cmgr-cpu-low",
+	.cgroup_id = 4242,
+	.ran_ns = 1234567890,
+	.anon_kib = 10,
+	.cpu_ppb = 61728394,
+	.score_ppb = 61728394,
+	.rank = 4,
+	.class = CLASS_SURPLUS,
+	.decision = ACTION_REMOVE,
+	.has_margin = true,
+	.margin_ppb = 31000000,
+	.reason = (char *)"surplus, rank 4 of 9 by CPU, 3.1 points below rank 2",
+	.outcome = (char *)"removed",
+};
+
+static void a_record_has_the_fields_of_its_contract(void **state)
+{
+	struct run run = {.boot_id = "boot", .run_id = "run", .host = (char *)"host"};
+	struct gone gone = {.cgroup_id = 7, .ran_ns = 5};
+	struct window window = {
+		.length_ns = 10003 * NS_PER_MS,
+		.cpus = 2,
+		.memory = {100, 50, 60},
+		.containers = {&removed, 1},
+		.gone = &gone,
+		.gone_count = 1,
+	};
+	struct record record = {.run = &run, .seq = 3, .window = &window, .self = {.cpu_ns = 9}};
+	_cleanup_free_ char *json = record_json(&record);
+	cJSON *parsed = cJSON_Parse(json);
+	const cJSON *c = cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "containers"), 0);
+	const cJSON *self = cJSON_GetObjectItem(parsed, "self");
+
+	(void)state;
+	assert_null(strchr(json, '\n'));
+	assert_string_equal(text(parsed, "boot_id"), "boot");
+	assert_int_equal(number(parsed, "seq"), 3);
+	assert_int_equal(number(parsed, "interval_ms"), 10003);
+	assert_int_equal(strlen(text(parsed, "time")), strlen("2026-11-23T20:04:05.678Z"));
+	assert_true(cJSON_IsNull(cJSON_GetObjectItem(parsed, "no_removal")));
+	assert_int_equal(number(c, "ran_ns"), 1234567890);
+	assert_float_equal(number(c, "cpu_share"), 0.061728394, 1e-12);
+	assert_float_equal(number(c, "margin"), 0.031, 1e-12);
+	assert_int_equal(number(c, "rank"), 4);
+	assert_string_equal(text(c, "class"), "surplus");
+	assert_string_equal(text(c, "decision"), "remove");
+	assert_string_equal(text(c, "outcome"), "removed");
+	assert_int_equal(number(self, "cpu_ns"), 9);
+	assert_true(cJSON_IsNull(cJSON_GetObjectItem(self, "bpf_ns")));
+	assert_int_equal(
+		number(cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "gone"), 0), "ran_ns"), 5);
+	cJSON_Delete(parsed);
+}
+
+static void the_console_keeps_its_shape(void **state)
+{
+	struct window window = {.memory = {12039168, 1226752, 2}, .containers = {&removed, 1}};
+	_cleanup_free_ char *printed = NULL;
+	size_t size;
+	FILE *out = open_memstream(&printed, &size);
+
+	(void)state;
+	console_report(out, &window, "/run/cmgr-bpf/sysinfo.json");
+	fclose(out);
+	assert_string_equal(
+		printed,
+		"System information saved in '/run/cmgr-bpf/sysinfo.json'.\n\n"
+		"Total RAM: 12039168 KiB\nFree RAM: 1226752 KiB\nUsed RAM: 10812416 KiB\n"
+		"High consumption:\nLow consumption:\n"
+		"Not ranked: 0 protected, 0 unmanaged, 0 young, 0 unsure; gone: 0\n"
+		"Removing container 'raBY9dSO': surplus, rank 4 of 9 by CPU, 3.1 points below "
+		"rank 2\n");
+}
+
+static void an_export_is_valid_whatever_the_names(void **state)
+{
+	struct snapshot snapshot;
+	_cleanup_free_ char *json = NULL;
+	cJSON *parsed;
+	const cJSON *process;
+
+	(void)state;
+	assert_int_equal(snapshot_read("tests/fixtures/sysinfo/good.txt", &snapshot), 0);
+	json = export_json(&snapshot, 2);
+	parsed = cJSON_ParseWithOpts(json, NULL, 1);
+	assert_non_null(parsed);
+	assert_int_equal(number(parsed, "used_ram"), 3000000);
+	process = cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "processes"), 1);
+	assert_string_equal(text(process, "cmd_line"), "/workload\n\\x\303\251");
+	assert_int_equal(number(process, "rss"), 1464);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(parsed, "containers")), 1);
+	assert_int_equal(number(cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "containers"), 0),
+				"anon_kib"),
+			 65546);
+	cJSON_Delete(parsed);
+	snapshot_free(&snapshot);
+}
+
+static void expect_oldest(struct spool *spool, const char *json, uint64_t *ret_number)
+{
+	_cleanup_free_ char *found = NULL;
+
+	assert_int_equal(spool_oldest(spool, ret_number, &found), 1);
+	assert_string_equal(found, json);
+}
+
+static void the_spool_keeps_order_over_restarts(void **state)
+{
+	char dir[] = "/tmp/cmgr-unit-XXXXXX", *none;
+	_cleanup_free_ char *rejected = NULL;
+	struct spool spool;
+	uint64_t number;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(spool_open(dir, &spool), 0);
+	assert_int_equal(spool_oldest(&spool, &number, &none), 0);
+	assert_int_equal(spool_append(&spool, "one"), 0);
+	assert_int_equal(spool_append(&spool, "two"), 0);
+	spool_close(&spool);
+	assert_int_equal(spool_open(dir, &spool), 0);
+	assert_int_equal(spool_append(&spool, "three"), 0);
+	expect_oldest(&spool, "one", &number);
+	assert_int_equal(spool_drop(&spool, number), 0);
+	expect_oldest(&spool, "two", &number);
+	rejected = format_text("%s/%020llu.rejected", dir, (unsigned long long)number);
+	assert_int_equal(spool_reject(&spool, number), 0);
+	expect_oldest(&spool, "three", &number);
+	assert_int_equal(spool_drop(&spool, number), 0);
+	assert_int_equal(spool_oldest(&spool, &number, &none), 0);
+	spool_close(&spool);
+	assert_int_equal(unlink(rejected), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_record_has_the_fields_of_its_contract),
+		cmocka_unit_test(the_console_keeps_its_shape),
+		cmocka_unit_test(an_export_is_valid_whatever_the_names),
+		cmocka_unit_test(the_spool_keeps_order_over_restarts),
+	};
+
+	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
+}
