@@ -34,12 +34,22 @@ char *format_text(const char *format, ...)
 	return len < 0 ? NULL : text;
 }
 
-uint64_t boottime_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+uint64_t boottime_ns(void)
+{
+	return clock_ns(CLOCK_BOOTTIME);
+}
+
+uint64_t unix_ns(void)
+{
+	return clock_ns(CLOCK_REALTIME);
 }
 
 int grow_array(void **array, size_t count, size_t element_size)

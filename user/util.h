@@ -46,6 +46,9 @@ char *format_text(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* Nanoseconds on CLOCK_BOOTTIME, the clock of the kernel readings. */
 uint64_t boottime_ns(void);
 
+/* Nanoseconds since 1970. */
+uint64_t unix_ns(void);
+
 /* Makes room for one more element in an array of @count that grows by doubling. 0 or -ENOMEM. */
 int grow_array(void **array, size_t count, size_t element_size);
 

@@ -26,7 +26,8 @@ struct gone {
 /* The host between two readings. */
 struct window {
 	uint64_t length_ns;
-	unsigned int cpus;
+	uint64_t end_unix_ns; /* the caller's; CLOCK_REALTIME */
+	unsigned int cpus;    /* the caller's */
 	struct memory memory; /* at the end */
 	struct container_list containers;
 	struct gone *gone;
@@ -38,7 +39,7 @@ struct window {
  * Fills the usage of @window->containers (identities are the engine's, taken before @now) and the
  * rest of @window. @before: the readings at the beginning of the window.
  * @known: the containers of the last cycle, who give names to those that are gone.
- * @window->cpus is the caller's. 0 or -ENOMEM.
+ * 0 or -ENOMEM.
  */
 int merge(const struct readings *before, const struct readings *now,
 	  const struct container_list *known, struct window *window);

@@ -63,6 +63,7 @@ static int without_reading(struct governor *governor, struct window *window, con
 	size_t i;
 
 	window->memory = governor->latest.snapshot.memory;
+	window->end_unix_ns = unix_ns();
 	for (i = 0; i < window->containers.count; i++)
 		window->containers.items[i].unsure = "there is no reading of it";
 	return distrust(window, format_text("cannot read %s: %s", source, reading_error(err)));
@@ -140,6 +141,7 @@ static int observe_kernel(struct governor *governor, bool final, struct window *
 		return without_reading(governor, window, source, err);
 	if (final && governor->earlier.snapshot.text)
 		before = &governor->earlier;
+	window->end_unix_ns = unix_ns() - (boottime_ns() - now.cpu.boottime_ns);
 	err = merge(before, &now, &governor->known, window);
 	if (!err)
 		err = check_length(governor, window);

@@ -26,17 +26,16 @@ static void add_text(cJSON *object, const char *name, const char *text)
 }
 
 /* 2026-11-23T20:04:05.678Z */
-static void add_time(cJSON *object)
+static void add_time(cJSON *object, uint64_t unix_time_ns)
 {
 	char seconds[sizeof("2026-11-23T20:04:05")], text[sizeof(seconds) + 8];
-	struct timespec now;
+	time_t time = (time_t)(unix_time_ns / NS_PER_S);
 	struct tm utc;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
+	gmtime_r(&time, &utc);
 	strftime(seconds, sizeof(seconds), "%FT%T", &utc);
 	snprintf(text, sizeof(text), "%s.%03uZ", seconds,
-		 (unsigned int)((uint64_t)now.tv_nsec / NS_PER_MS % 1000));
+		 (unsigned int)(unix_time_ns / NS_PER_MS % 1000));
 	add_text(object, "time", text);
 }
 
@@ -123,7 +122,7 @@ static void add_head(cJSON *json, const struct record *record)
 	add_text(json, "run_id", record->run->run_id);
 	add_u64(json, "seq", record->seq);
 	add_text(json, "host", record->run->host);
-	add_time(json);
+	add_time(json, window->end_unix_ns);
 	add_u64(json, "interval_ms", window->length_ns / NS_PER_MS);
 	add_u64(json, "cpus", window->cpus);
 	cJSON_AddBoolToObject(json, "final", record->final);
