@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-# make            the daemon and, where kernel headers are installed, the module
-# make V=1        shows every command
+# make              the daemon and, where kernel headers are installed, the module
+# make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
+# make test         unit tests, pygraph's tests, and the scenario in a guest
+# make images       the four workload images; needs a Docker engine
+# V=1 shows every command.
 .DELETE_ON_ERROR:
 .SECONDARY:
 MAKEFLAGS += --no-builtin-rules
@@ -21,7 +24,7 @@ BTF ?= /sys/kernel/btf/vmlinux
 PACKAGES := libbpf libcjson libcurl
 CPPFLAGS += -D_GNU_SOURCE -I. -Iuser -isystem $(BUILD)
 CFLAGS ?= -O2 -g
-WARNINGS := -Wall -Wextra -Wconversion $(if $(CI),-Werror)
+WARNINGS := -Wall -Wextra -Wconversion $(if $(CI)$(WERROR),-Werror)
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 LDLIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 
@@ -82,6 +85,13 @@ vmlinux.h:
 images:
 	$(Q)$(MAKE) -C docker images
 
+objects: $(OBJECTS)
+
+# No compiler that people use may have a complaint.
+compilers:
+	$(Q)$(MAKE) objects BUILD=$(BUILD)/gcc CC=gcc WERROR=1
+	$(Q)$(MAKE) objects BUILD=$(BUILD)/clang CC=clang WERROR=1
+
 # Unit tests: every object but main.o once more, with sanitizers.
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
@@ -106,6 +116,22 @@ unit: $(UNIT_TESTS)
 pygraph-test:
 	$(Q)$(PYTHON) -m pytest -q pygraph/tests
 
+test-packages:
+	$(Q)tests/host-packages test
+
+# In turn: two cores are not enough for a guest and a compiler at once.
+test: test-packages
+	$(Q)$(MAKE) compilers
+	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) pygraph-test
+	$(Q)$(MAKE) scenario
+
+scenario:
+	$(Q)tests/vm/run scenario
+
+demo:
+	$(Q)CYCLES=$(CYCLES) PORT=$(PORT) tests/vm/run demo
+
 run: cmgr-bpf
 	sudo ./cmgr-bpf
 
@@ -117,10 +143,10 @@ fmt:
 
 clean:
 	$(call say,CLEAN,)
-	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h cmgr-bpf
+	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/gcc $(BUILD)/clang $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h cmgr-bpf
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
 	$(Q)rm -f docker/*/workload
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
-.PHONY: all kmod kmod-skipped images unit pygraph-test run lint fmt clean
+.PHONY: all kmod kmod-skipped objects compilers images unit pygraph-test test-packages test scenario demo run lint fmt clean

@@ -178,13 +178,23 @@ int doctor_engine_missing(const struct options *options, int err)
 	return EXIT_MISSING;
 }
 
+static bool is_http(CURLU *url)
+{
+	char *scheme = NULL;
+	bool http = !curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) &&
+		    (!strcmp(scheme, "http") || !strcmp(scheme, "https"));
+
+	curl_free(scheme);
+	return http;
+}
+
 uint16_t url_port(const char *url)
 {
 	char *port = NULL;
 	CURLU *parsed = curl_url();
 	uint64_t number = 0;
 
-	if (parsed && !curl_url_set(parsed, CURLUPART_URL, url, 0) &&
+	if (parsed && !curl_url_set(parsed, CURLUPART_URL, url, 0) && is_http(parsed) &&
 	    !curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) &&
 	    parse_u64(port, 1, UINT16_MAX, &number))
 		number = 0;

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Options, signals, set-up and tear-down. What a cycle does is in cycle.c. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 
 #include "act/schedule.h"
@@ -17,10 +14,8 @@
 #include "observe/observe.h"
 #include "report/export.h"
 #include "report/report.h"
+#include "rundir.h"
 #include "util.h"
-
-#define LOCK_NAME    "lock"
-#define SYSINFO_NAME "sysinfo.json"
 
 /* One line of a file under /proc, without its newline. */
 static int read_word(const char *path, char *ret, size_t size)
@@ -67,68 +62,13 @@ static void find_own_container(struct policy *policy)
 		memcpy(policy->own_id, id, CONTAINER_ID_DIGITS);
 }
 
-static bool is_file_at(int fd, const char *path)
-{
-	struct stat held, named;
-
-	return !fstat(fd, &held) && !stat(path, &named) && held.st_ino == named.st_ino &&
-	       held.st_dev == named.st_dev;
-}
-
-/* A descriptor that holds the lock, -EWOULDBLOCK, or another -errno. */
-static int take_lock(const char *run_dir)
-{
-	_cleanup_free_ char *path = format_text("%s/" LOCK_NAME, run_dir);
-	int fd, err;
-
-	if (!path)
-		return -ENOMEM;
-	err = make_dir(run_dir, 0755);
-	if (err)
-		return err;
-	for (;;) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (fd < 0)
-			return -errno;
-		if (flock(fd, LOCK_EX | LOCK_NB)) {
-			err = -errno;
-			close(fd);
-			return err;
-		}
-		/* The one before us removes the file at its end: a lock on that would lock nothing. */
-		if (is_file_at(fd, path))
-			break;
-		close(fd);
-	}
-	if (!ftruncate(fd, 0))
-		dprintf(fd, "%d\n", getpid());
-	return fd;
-}
-
-static void remove_in(const char *dir, const char *name)
-{
-	_cleanup_free_ char *path = format_text("%s/%s", dir, name);
-
-	if (path)
-		unlink(path);
-}
-
-/* The lock file goes last, while the lock is held. */
-static void remove_run_files(const char *run_dir)
-{
-	remove_in(run_dir, SYSINFO_NAME ".tmp");
-	remove_in(run_dir, SYSINFO_NAME);
-	remove_in(run_dir, LOCK_NAME);
-	rmdir(run_dir);
-}
-
 static int lock_failed(const char *run_dir, int err)
 {
 	if (err == -EWOULDBLOCK) {
-		log_line("another cmgr-bpf is running (lock %s/" LOCK_NAME ")", run_dir);
+		log_line("another cmgr-bpf is running (lock %s/" RUN_LOCK ")", run_dir);
 		return EXIT_RUNNING;
 	}
-	log_line("cannot lock %s/" LOCK_NAME ": %s", run_dir, strerror(-err));
+	log_line("cannot lock %s/" RUN_LOCK ": %s", run_dir, strerror(-err));
 	return EXIT_FAILED;
 }
 
@@ -164,7 +104,7 @@ static int set_up(struct governor *governor)
 		log_line("cannot read /proc/sys/kernel/random: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	governor->sysinfo_json = format_text("%s/" SYSINFO_NAME, options->run_dir);
+	governor->sysinfo_json = format_text("%s/" RUN_SYSINFO, options->run_dir);
 	if (!governor->sysinfo_json)
 		return EXIT_FAILED;
 	err = docker_open(options->docker_host, options->no_log ? 0 : url_port(options->log_url),
@@ -291,17 +231,23 @@ static int run(struct options *options)
 {
 	struct governor governor = {.options = options};
 	_cleanup_close_ int lock_fd = -1, signal_fd = -1;
-	int status = doctor_require(options);
+	int status;
 
+	if (!options->no_log && !url_port(options->log_url)) {
+		log_line("--log-url takes a URL such as http://127.0.0.1:8000, not '%s'",
+			 options->log_url);
+		return EXIT_USAGE;
+	}
+	status = doctor_require(options);
 	if (status)
 		return status;
-	lock_fd = take_lock(options->run_dir);
+	lock_fd = run_dir_lock(options->run_dir);
 	if (lock_fd < 0)
 		return lock_failed(options->run_dir, lock_fd);
 	find_own_container(&options->policy);
 	signal_fd = open_signals();
 	status = signal_fd < 0 ? EXIT_FAILED : govern(&governor, signal_fd);
-	remove_run_files(options->run_dir);
+	run_dir_remove(options->run_dir);
 	return status;
 }
 
@@ -346,14 +292,14 @@ static int spawn_command(const struct options *options)
 /* The lock is taken first: what a live daemon uses is not ours to undo. */
 static int cleanup_command(const struct options *options)
 {
-	_cleanup_close_ int lock_fd = take_lock(options->run_dir);
+	_cleanup_close_ int lock_fd = run_dir_lock(options->run_dir);
 	int err;
 
 	if (lock_fd < 0)
 		return lock_failed(options->run_dir, lock_fd);
 	err = schedule_remove();
 	cgroup_cpu_unpin();
-	remove_run_files(options->run_dir);
+	run_dir_remove(options->run_dir);
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 

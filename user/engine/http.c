@@ -40,6 +40,7 @@ int http_call_init(struct http_call *call, const char *unix_socket)
 	}
 	curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(call->easy, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, receive);
 	return 0;
