@@ -1,0 +1,88 @@
+"""python3 -m pygraph: serve with waitress until SIGTERM or SIGINT.
+
+Exit codes: 0 stopped, 2 a bad setting, 3 the data folder or the port cannot be used.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from waitress.server import create_server
+
+from . import BODY_MAX_BYTES, create_app
+from .store import StoreError
+
+THREADS = 8
+# waitress waits longer than that for a request that is being answered.
+STOP_TIMEOUT_S = 1.5
+
+
+@dataclass(frozen=True)
+class Settings:
+    data: Path
+    host: str
+    port: int
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from PYGRAPH_*; ValueError names the variable that is wrong."""
+    data = environ.get("PYGRAPH_DATA", "/data")
+    if not data:
+        raise ValueError("PYGRAPH_DATA is empty: set it to a folder")
+    host = environ.get("PYGRAPH_HOST", "127.0.0.1")
+    if not host:
+        raise ValueError("PYGRAPH_HOST is empty: set it to an address")
+    port = environ.get("PYGRAPH_PORT", "8000")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError(f"PYGRAPH_PORT is {port!r}: set it to a number from 1 to 65535")
+    return Settings(Path(data), host, int(port))
+
+
+def stop(_number: int, _frame: FrameType | None) -> None:
+    timer = threading.Timer(STOP_TIMEOUT_S, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+    raise SystemExit(0)
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        settings = read_settings(os.environ)
+    except ValueError as error:
+        print(f"pygraph: {error}", file=sys.stderr)
+        return 2
+    try:
+        app = create_app(settings.data)
+        server = create_server(
+            app,
+            host=settings.host,
+            port=settings.port,
+            threads=THREADS,
+            max_request_body_size=BODY_MAX_BYTES,
+            ident="pygraph",
+        )
+    except StoreError as error:
+        print(f"pygraph: {error}", file=sys.stderr)
+        return 3
+    except (OSError, ValueError) as error:
+        where = f"{settings.host}:{settings.port}"
+        print(f"pygraph: cannot listen on {where}: {error}", file=sys.stderr)
+        return 3
+    logging.getLogger("pygraph").info(
+        "listening host=%s port=%d data=%s", settings.host, settings.port, settings.data
+    )
+    server.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

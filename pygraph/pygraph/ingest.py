@@ -1,0 +1,252 @@
+"""POST /api/v1/cycles and /api/v1/finish: strict checks, then the store."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from .graphs import GRAPH_NAMES
+from .timestamps import parse_ms
+
+INT64_MAX = 2**63 - 1
+# A share of a window can pass 1 by the length of a kernel tick at either end.
+SHARE_MAX = 1.05
+ROWS_MAX = 50_000
+
+Check = Callable[[Any, str], Any]
+Spec = dict[str, Check]
+
+blueprint = Blueprint("ingest", __name__, url_prefix="/api/v1")
+
+
+class Invalid(ValueError):
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(problem)
+        self.field = field
+        self.problem = problem
+
+
+def whole(low: int, high: int = INT64_MAX) -> Check:
+    def check(value: Any, field: str) -> int:
+        if type(value) is not int:
+            raise Invalid(field, "must be an integer")
+        if not low <= value <= high:
+            raise Invalid(field, f"must be from {low} to {high}")
+        return value
+
+    return check
+
+
+def number(low: float, high: float) -> Check:
+    def check(value: Any, field: str) -> float:
+        if type(value) not in (int, float):
+            raise Invalid(field, "must be a number")
+        if not math.isfinite(value) or not low <= value <= high:
+            raise Invalid(field, f"must be from {low} to {high}")
+        return float(value)
+
+    return check
+
+
+def text(limit: int) -> Check:
+    def check(value: Any, field: str) -> str:
+        if type(value) is not str:
+            raise Invalid(field, "must be a string")
+        if len(value) > limit:
+            raise Invalid(field, f"must have at most {limit} characters")
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            raise Invalid(field, "must not hold NUL or half a surrogate pair")
+        return value
+
+    return check
+
+
+def matching(pattern: str, what: str) -> Check:
+    compiled = re.compile(pattern)
+
+    def check(value: Any, field: str) -> str:
+        if type(value) is not str or not compiled.fullmatch(value):
+            raise Invalid(field, f"must be {what}")
+        return value
+
+    return check
+
+
+def one_of(*allowed: str) -> Check:
+    def check(value: Any, field: str) -> str:
+        if type(value) is not str or value not in allowed:
+            raise Invalid(field, f"must be one of {', '.join(allowed)}")
+        return value
+
+    return check
+
+
+def optional(inner: Check) -> Check:
+    return lambda value, field: None if value is None else inner(value, field)
+
+
+def boolean(value: Any, field: str) -> bool:
+    if type(value) is not bool:
+        raise Invalid(field, "must be true or false")
+    return value
+
+
+def moment(value: Any, field: str) -> int:
+    try:
+        return parse_ms(value)
+    except (TypeError, ValueError):
+        raise Invalid(field, "must be a UTC time such as 2025-01-31T12:34:56.789Z") from None
+
+
+def fields(spec: Spec) -> Check:
+    """An object with at least the keys of `spec`; other keys are left out."""
+
+    def check(value: Any, field: str) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise Invalid(field or "body", "must be an object")
+        checked = {}
+        for key, inner in spec.items():
+            path = f"{field}.{key}" if field else key
+            if key not in value:
+                raise Invalid(path, "is missing")
+            checked[key] = inner(value[key], path)
+        return checked
+
+    return check
+
+
+def rows(spec: Spec) -> Check:
+    inner = fields(spec)
+
+    def check(value: Any, field: str) -> list[dict[str, Any]]:
+        if type(value) is not list:
+            raise Invalid(field, "must be an array")
+        if len(value) > ROWS_MAX:
+            raise Invalid(field, f"must have at most {ROWS_MAX} rows")
+        return [inner(row, f"{field}[{index}]") for index, row in enumerate(value)]
+
+    return check
+
+
+# run_id names a folder below DATA/graphs: no slash, no leading dot.
+TOKEN = matching(
+    r"[0-9A-Za-z][0-9A-Za-z._:-]{0,127}",
+    "1 to 128 letters, digits or . _ : - beginning with a letter or digit",
+)
+CONTAINER_ID = matching(r"[0-9a-f]{64}", "64 lower-case hexadecimal digits")
+COUNT = whole(0)
+SHARE = number(0, SHARE_MAX)
+NAME = text(255)
+IMAGE = text(512)
+MESSAGE = text(4096)
+
+KEY: Spec = {"boot_id": TOKEN, "run_id": TOKEN}
+MEMORY: Spec = {"total": whole(1), "free": COUNT, "available": COUNT}
+CONTAINER: Spec = {
+    "id": CONTAINER_ID,
+    "name": NAME,
+    "image": IMAGE,
+    "cgroup_id": COUNT,
+    "ran_ns": COUNT,
+    "waited_ns": COUNT,
+    "anon_kib": COUNT,
+    "file_kib": COUNT,
+    "usage_kib": COUNT,
+    "cpu_share": SHARE,
+    "memory_share": SHARE,
+    "score": SHARE,
+    "rank": optional(whole(1)),
+    "class": one_of("high", "low", "surplus", "protected", "young", "unmanaged", "unsure"),
+    "decision": one_of("keep", "remove", "stop", "pause"),
+    "reason": MESSAGE,
+    "margin": optional(number(-SHARE_MAX, SHARE_MAX)),
+    "outcome": MESSAGE,
+}
+GONE: Spec = {
+    "cgroup_id": COUNT,
+    "id": optional(CONTAINER_ID),
+    "name": optional(NAME),
+    "image": optional(IMAGE),
+    "ran_ns": COUNT,
+    "waited_ns": COUNT,
+}
+SELF: Spec = {
+    "cpu_ns": COUNT,
+    "rss_kib": COUNT,
+    "bpf_ns": optional(COUNT),
+    "bpf_runs": optional(COUNT),
+    "snapshot_us": COUNT,
+    "cycle_us": COUNT,
+}
+CYCLE: Spec = {
+    **KEY,
+    "seq": whole(1),
+    "host": NAME,
+    "time": moment,
+    "interval_ms": whole(0, 7 * 86_400_000),
+    "cpus": whole(1, 65_536),
+    "final": boolean,
+    "no_removal": optional(MESSAGE),
+    "memory_kib": fields(MEMORY),
+    "containers": rows(CONTAINER),
+    "gone": rows(GONE),
+    "self": fields(SELF),
+}
+
+
+def check_cycle(value: Any) -> dict[str, Any]:
+    """The known fields of a record, `time` in milliseconds; Invalid at the first bad one."""
+    record = fields(CYCLE)(value, "")
+    seen: set[str] = set()
+    for index, row in enumerate(record["containers"]):
+        if row["id"] in seen:
+            raise Invalid(f"containers[{index}].id", "is there twice")
+        seen.add(row["id"])
+    return record
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _body() -> Any:
+    if request.mimetype != "application/json":
+        raise Invalid("Content-Type", "must be application/json")
+    try:
+        return json.loads(request.get_data().decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Invalid("body", f"is not JSON: {error}") from None
+
+
+@blueprint.errorhandler(Invalid)
+def refuse(error: Invalid) -> ResponseReturnValue:
+    status = 415 if error.field == "Content-Type" else 400
+    return jsonify(error=f"{error.field} {error.problem}", field=error.field), status
+
+
+@blueprint.post("/cycles")
+def post_cycle() -> ResponseReturnValue:
+    record = check_cycle(_body())
+    pygraph = current_app.extensions["pygraph"]
+    stored = pygraph.store.add_cycle(record)
+    if stored:
+        pygraph.worker.wake()
+    return jsonify(stored=stored), 201 if stored else 200
+
+
+@blueprint.post("/finish")
+def post_finish() -> ResponseReturnValue:
+    key = fields(KEY)(_body(), "")
+    pygraph = current_app.extensions["pygraph"]
+    run = pygraph.store.finish(**key)
+    if run is None:
+        problem = "no cycle of this run is stored"
+        return jsonify(error=problem, field="run_id"), 404
+    pygraph.worker.wake()
+    query = urlencode({"run_id": run.run_id})
+    return jsonify(graphs=[f"/graphs/{name}.png?{query}" for name in GRAPH_NAMES]), 202
