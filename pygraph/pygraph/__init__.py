@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DatabaseError
 from werkzeug.exceptions import HTTPException
 
-from . import graphs, ingest, pages
+from . import display, graphs, ingest, pages
 from .graphs import Gallery, Worker
 from .store import Store
 
@@ -48,7 +48,7 @@ def create_app(data_dir: Path) -> Flask:
     store = Store(data_dir)
     gallery = Gallery(store)
     app.extensions["pygraph"] = Pygraph(store, gallery, Worker(gallery))
-    for module in (ingest, graphs, pages):
+    for module in (ingest, graphs, pages, display):
         app.register_blueprint(module.blueprint)
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _explain)

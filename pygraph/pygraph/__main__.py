@@ -19,6 +19,9 @@ from . import BODY_MAX_BYTES, create_app
 from .store import StoreError
 
 THREADS = 8
+# Over its own limit waitress closes the connection, which a sender may see before the answer;
+# up to here the body is read, and the application answers 413.
+BODY_READ_MAX_BYTES = 4 * BODY_MAX_BYTES
 # waitress waits longer than that for a request that is being answered.
 STOP_TIMEOUT_S = 1.5
 
@@ -67,7 +70,7 @@ def main() -> int:
             host=settings.host,
             port=settings.port,
             threads=THREADS,
-            max_request_body_size=BODY_MAX_BYTES,
+            max_request_body_size=BODY_READ_MAX_BYTES,
             ident="pygraph",
         )
     except StoreError as error:
@@ -81,6 +84,7 @@ def main() -> int:
         "listening host=%s port=%d data=%s", settings.host, settings.port, settings.data
     )
     server.run()
+    app.extensions["pygraph"].store.close()
     return 0
 
 

@@ -1,7 +1,6 @@
 """POST /api/v1/cycles and /api/v1/finish: strict checks, then the store."""
 
 import json
-import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +8,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from .graphs import GRAPH_NAMES
 from .timestamps import parse_ms
@@ -46,7 +46,8 @@ def number(low: float, high: float) -> Check:
     def check(value: Any, field: str) -> float:
         if type(value) not in (int, float):
             raise Invalid(field, "must be a number")
-        if not math.isfinite(value) or not low <= value <= high:
+        # Neither NaN nor infinity is in any range.
+        if not low <= value <= high:
             raise Invalid(field, f"must be from {low} to {high}")
         return float(value)
 
@@ -217,6 +218,9 @@ def _refuse_constant(name: str) -> None:
 def _body() -> Any:
     if request.mimetype != "application/json":
         raise Invalid("Content-Type", "must be application/json")
+    # get_data() of Flask 2.2 does not look at the limit.
+    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+        raise RequestEntityTooLarge
     try:
         return json.loads(request.get_data().decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,5 @@
 """The dashboard, its JSON, the list of runs and the health check."""
 
-import math
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from sqlalchemy.engine import Connection, Row
 from . import queries, series
 from .graphs import GRAPH_NAMES, drawn_graphs
 from .schema import runs
-from .timestamps import now_ms, to_datetime, to_rfc3339
+from .timestamps import now_ms, to_rfc3339
 
 # From Debian's libjs-chart.js.
 CHART_LIBRARY = Path("/usr/share/javascript/chart.js")
@@ -182,51 +181,3 @@ def sections(rows: list[Row]) -> list[Section]:
     titles = {"high": "Highest consumers", "surplus": "Surplus", "low": "Lowest consumers"}
     ranked = [Section(name, titles[name], by_class[name]) for name in titles]
     return [*ranked, Section("unranked", "Not ranked", unranked)]
-
-
-@blueprint.app_template_filter("kib")
-def kib(value: float) -> str:
-    """1536 becomes 1.5 MiB."""
-    for suffix in ("KiB", "MiB", "GiB"):
-        if abs(value) < 1024:
-            break
-        value /= 1024
-    else:
-        suffix = "TiB"
-    return f"{value:,.0f} {suffix}" if abs(value) >= 100 else f"{value:.3g} {suffix}"
-
-
-@blueprint.app_template_filter("percent")
-def percent(value: float) -> str:
-    """A share with one digit; what is there but rounds to nothing is not shown as nothing."""
-    return "<0.1 %" if 0 < value < 0.0005 else f"{value * 100:.1f} %"
-
-
-@blueprint.app_template_filter("points")
-def points(value: float | None) -> str:
-    return "" if value is None else f"{value * 100:+.1f} pp".replace("-", "−")
-
-
-@blueprint.app_template_filter("duration")
-def duration(value_ns: float) -> str:
-    """The largest unit that leaves at least 1."""
-    for limit, suffix in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-        if value_ns >= limit:
-            digits = max(0, 2 - int(math.log10(value_ns / limit)))
-            return f"{value_ns / limit:.{digits}f} {suffix}"
-    return f"{value_ns:.0f} ns"
-
-
-@blueprint.app_template_filter("clock")
-def clock(time_ms: int) -> str:
-    return to_datetime(time_ms).strftime("%H:%M:%S")
-
-
-@blueprint.app_template_filter("day_and_clock")
-def day_and_clock(time_ms: int) -> str:
-    return to_datetime(time_ms).strftime("%Y-%m-%d %H:%M:%S")
-
-
-@blueprint.app_template_filter("rfc3339")
-def rfc3339(time_ms: int) -> str:
-    return to_rfc3339(time_ms)

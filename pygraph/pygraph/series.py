@@ -1,15 +1,23 @@
 """A run as lines over time, in at most N points: what both the PNGs and the page draw."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Integer, func, select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 
+from .display import visible
 from .schema import containers, cycles, gone, identities
 
 TOP_SERIES = 12
 NS_PER_MS = 1_000_000
+DAY_S = 86_400
+# Lengths of a bucket that people know; beyond, whole days.
+BUCKETS_S = (
+    1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 900, 1200, 1800,
+    3600, 7200, 10_800, 14_400, 21_600, 28_800, 43_200, DAY_S,
+)
 LABEL_LENGTH = 28
 
 
@@ -53,8 +61,7 @@ def timeline(
 ) -> Timeline:
     """All of a run, or its last cycles only."""
     first_ms, last_ms, count = _window(connection, run, last_cycles)
-    # Buckets cover [first, last], both included.
-    bucket_ms = 1 if count <= points else -(-(last_ms - first_ms + 1) // points)
+    bucket_ms = 1 if count <= points else _round_up((last_ms - first_ms + 1) / points)
     bucket = _bucket(first_ms, bucket_ms)
     used = cycles.c.total_kib - cycles.c.free_kib
     query = (
@@ -134,6 +141,13 @@ def _window(connection: Connection, run: Row, last_cycles: int | None) -> tuple[
     return connection.execute(query).scalar_one(), run.last_ms, last_cycles
 
 
+def _round_up(length_ms: float) -> int:
+    for bucket_s in BUCKETS_S:
+        if bucket_s * 1000 >= length_ms:
+            return bucket_s * 1000
+    return math.ceil(length_ms / (DAY_S * 1000)) * DAY_S * 1000
+
+
 def _first_interval(connection: Connection, run: Row, first_ms: int) -> int | None:
     query = select(cycles.c.interval_ms).where(
         cycles.c.run == run.id, cycles.c.time_ms == first_ms
@@ -142,10 +156,13 @@ def _first_interval(connection: Connection, run: Row, first_ms: int) -> int | No
 
 
 def _bucket(first_ms: int, bucket_ms: int) -> Any:
-    # op(): `/` means a fraction in SQLAlchemy 2 and a whole number in 1.4. Without the
-    # precedence, that of a division, the difference would not get its brackets.
-    divide = (cycles.c.time_ms - first_ms).op("/", precedence=8, return_type=Integer)
-    return divide(bucket_ms)
+    """Start of a cycle's bucket, after first_ms.
+
+    Not a division: `/` means a fraction in SQLAlchemy 2 and a whole number in 1.4, and 1.4
+    keeps a statement with an operator of our own in its cache anew each time.
+    """
+    age_ms = cycles.c.time_ms - first_ms
+    return age_ms - age_ms % bucket_ms
 
 
 def _inside(run: Row, first_ms: int) -> tuple[Any, Any]:
@@ -183,7 +200,9 @@ def _top(connection: Connection, run: Row, time: Timeline, column: Any) -> dict[
 
 
 def _label(row: Row, unique: bool) -> str:
-    name = row.name if len(row.name) <= LABEL_LENGTH else f"{row.name[:LABEL_LENGTH - 1]}…"
+    name = visible(row.name)
+    if len(name) > LABEL_LENGTH:
+        name = f"{name[:LABEL_LENGTH - 1]}…"
     if not name:
         return row.container_id[:12]
     return name if unique else f"{name} {row.container_id[:6]}"

@@ -114,7 +114,10 @@ class Lab:
         for one in self.alive:
             share = one["cpu"] * self.random.uniform(0.85, 1.1)
             one["cpu_share"], one["memory_share"] = share, one["anon"] / TOTAL_KIB
-            one["score"] = max(share, one["memory_share"])
+        wanted = sum(one["cpu_share"] for one in self.alive)
+        for one in self.alive:
+            one["cpu_share"] /= max(1.0, wanted / 0.97)
+            one["score"] = max(one["cpu_share"], one["memory_share"])
         self.alive.sort(key=lambda one: -one["score"])
         scores, count = [one["score"] for one in self.alive], len(self.alive)
         for position, one in enumerate(self.alive):

@@ -5,6 +5,9 @@
 (() => {
   const PAUSE_MS = 3000;
   const PALETTE_SIZE = 12;
+  const MINUTE_S = 60;
+  const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+  const X_TICKS = 6;
   const UNITS = ["KiB", "MiB", "GiB", "TiB"];
   const charts = new Map();
   let pageTag = null;
@@ -22,6 +25,16 @@
     return { name: UNITS[power], scale: 1024 ** power };
   }
 
+  // Round times, as many as fit.
+  function timeTicks(axis) {
+    const wanted = (axis.max - axis.min) / 1000 / X_TICKS;
+    const step = 1000 * (STEPS_S.find((one) => one >= wanted) || Math.ceil(wanted / 86400) * 86400);
+    axis.ticks = [];
+    for (let value = Math.ceil(axis.min / step) * step; value <= axis.max; value += step) {
+      axis.ticks.push({ value, label: clock(value).slice(0, step < MINUTE_S * 1000 ? 8 : 5) });
+    }
+  }
+
   // A value holds for the window that ends at its time: the first window needs a start.
   function points(data, values, scale = 1) {
     const times = [data.start_ms, ...data.times_ms];
@@ -31,14 +44,14 @@
   function area(data, label, values, fill, scale) {
     return {
       label, data: points(data, values, scale), backgroundColor: fill, borderColor: color("panel"),
-      borderWidth: 0.5, fill: true, stepped: "after", pointRadius: 0, pointHitRadius: 8,
+      borderWidth: 0.5, fill: true, stepped: "after", pointRadius: 0, pointHitRadius: 8, pointStyle: "rect",
     };
   }
 
   function line(data, label, values, stroke, scale) {
     return {
       label, data: points(data, values, scale), borderColor: stroke, backgroundColor: stroke,
-      borderWidth: 1.5, borderDash: [5, 3], fill: false, stepped: "after", pointRadius: 0, stack: label,
+      borderWidth: 1.5, borderDash: [5, 3], fill: false, stepped: "after", pointRadius: 0, pointStyle: "line", stack: label,
     };
   }
 
@@ -52,7 +65,8 @@
         x: {
           type: "linear", min: data.start_ms, max: data.times_ms[data.times_ms.length - 1],
           grid: { ...grid, display: false },
-          ticks: { color: soft, maxTicksLimit: 7, maxRotation: 0, callback: clock },
+          afterTickToLabelConversion: timeTicks,
+          ticks: { color: soft, maxRotation: 0 },
         },
         y: {
           stacked, beginAtZero: true, grid, title: { display: true, text: unit, color: soft },
@@ -62,7 +76,7 @@
       plugins: {
         legend: {
           position: "bottom", align: "start",
-          labels: { color: color("ink"), boxWidth: 11, boxHeight: 11, padding: 9, font: { size: 11 } },
+          labels: { color: color("ink"), usePointStyle: true, boxWidth: 11, padding: 10, font: { size: 11 } },
         },
         tooltip: {
           itemSort: (a, b) => b.parsed.y - a.parsed.y,

@@ -1,0 +1,193 @@
+import io
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from pygraph import graphs, series
+from pygraph.graphs import GRAPH_NAMES
+from pygraph.queries import find_run
+from records import BOOT_ID, RUN_ID, container, cycle
+
+KEY = {"boot_id": BOOT_ID, "run_id": RUN_ID}
+DEADLINE_S = 30
+
+Filled = Callable[[int], FlaskClient]
+
+
+def check_png(data: bytes) -> None:
+    assert len(data) > 5_000
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    assert (image.format, image.size) == ("PNG", (1200, 600))
+    assert len(image.convert("RGB").getcolors(1_000_000)) > 20
+
+
+def drawn(client: FlaskClient) -> list[str]:
+    return client.get("/api/v1/runs").get_json()[0]["graphs"]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("count", [0, 1, 50, 5000])
+@pytest.mark.parametrize("name", GRAPH_NAMES)
+def test_every_graph_is_a_picture(filled: Filled, count: int, name: str) -> None:
+    answer = filled(count).get(f"/graphs/{name}.png")
+    assert (answer.status_code, answer.mimetype) == (200, "image/png")
+    check_png(answer.data)
+
+
+@pytest.mark.parametrize("path", [
+    "/graphs/disk.png", "/graphs/memory.svg", "/graphs/memory.png?run_id=none",
+    "/graphs/..%2fmemory.png",
+])
+def test_unknown_graphs(filled: Filled, path: str) -> None:
+    assert filled(1).get(path).status_code == 404
+
+
+def test_hostile_names_are_drawn_as_they_are(client: FlaskClient) -> None:
+    names = ["$\\frac{1$", "_hidden", "<b>&amp;</b>", "\u202eabc\n\x07", "名前😀", "x" * 255, "%s{0}"]
+    rows = [container(index, name=name) for index, name in enumerate(names)]
+    client.post("/api/v1/cycles", json=cycle(containers=rows, host="$h_{o}st\n"))
+    for name in GRAPH_NAMES:
+        check_png(client.get(f"/graphs/{name}.png").data)
+    labels = [line["label"] for line in client.get("/api/v1/charts").get_json()["cpu_share"]]
+    assert labels[:4] == ["$\\frac{1$", "_hidden", "<b>&amp;</b>", "\\u202eabc\\n\\x07"]
+
+
+def test_a_new_cycle_makes_a_new_drawing(client: FlaskClient) -> None:
+    client.post("/api/v1/cycles", json=cycle(1))
+    first = client.get("/graphs/cpu.png")
+    again = client.get("/graphs/cpu.png", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+    client.post("/api/v1/cycles", json=cycle(2))
+    later = client.get("/graphs/cpu.png", headers={"If-None-Match": first.headers["ETag"]})
+    assert later.status_code == 200
+    assert later.data != first.data
+
+
+def test_drawings_are_cached(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, calls = filled(5), []
+    draw = graphs._draw
+    monkeypatch.setattr(graphs, "_draw", lambda *args: calls.append(args[1]) or draw(*args))
+    assert client.get("/graphs/cpu.png").data == client.get("/graphs/cpu.png").data
+    assert calls == ["cpu"]
+
+
+def test_finish_draws_the_files(filled: Filled, data_dir: Path) -> None:
+    client = filled(20)
+    answer = client.post("/api/v1/finish", json=KEY)
+    assert answer.status_code == 202
+    assert answer.get_json() == {
+        "graphs": [f"/graphs/{name}.png?run_id={RUN_ID}" for name in GRAPH_NAMES]
+    }
+    wait_until(lambda: drawn(client) == list(GRAPH_NAMES))
+    for name, url in zip(GRAPH_NAMES, answer.get_json()["graphs"]):
+        data = (data_dir / "graphs" / RUN_ID / f"{name}.png").read_bytes()
+        check_png(data)
+        assert client.get(url).data == data
+    assert not list(data_dir.rglob("*.part"))
+    assert client.get("/api/v1/runs").get_json()[0]["finished"] is True
+    assert client.post("/api/v1/finish", json=KEY).status_code == 202
+
+
+@pytest.mark.parametrize("body,status", [
+    ({**KEY, "run_id": "none"}, 404),
+    ({**KEY, "boot_id": "none"}, 404),
+    ({"run_id": RUN_ID}, 400),
+    ({**KEY, "run_id": "../x"}, 400),
+])
+def test_finish_refuses(filled: Filled, body: dict[str, str], status: int) -> None:
+    assert filled(1).post("/api/v1/finish", json=body).status_code == status
+
+
+def test_a_late_cycle_draws_the_files_again(filled: Filled, data_dir: Path) -> None:
+    client = filled(5)
+    client.post("/api/v1/finish", json=KEY)
+    wait_until(lambda: len(drawn(client)) == 4)
+    path = data_dir / "graphs" / RUN_ID / "kept-removed.png"
+    before = path.read_bytes()
+    client.post("/api/v1/cycles", json=cycle(6))
+    wait_until(lambda: len(drawn(client)) == 4)
+    assert path.read_bytes() != before
+
+
+def test_finish_survives_a_restart(
+    filled: Filled, start: Callable[[], Flask], data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(graphs.Worker, "wake", lambda self: None)  # dies before it draws
+        client = filled(5)
+        assert client.post("/api/v1/finish", json=KEY).status_code == 202
+    assert drawn(client) == []
+    client = start().test_client()
+    wait_until(lambda: drawn(client) == list(GRAPH_NAMES))
+
+
+def test_a_lost_file_is_drawn_on_demand(filled: Filled, data_dir: Path) -> None:
+    client = filled(5)
+    client.post("/api/v1/finish", json=KEY)
+    wait_until(lambda: len(drawn(client)) == 4)
+    path = data_dir / "graphs" / RUN_ID / "cpu.png"
+    path.unlink()
+    assert "cpu" not in drawn(client)
+    check_png(client.get("/graphs/cpu.png").data)
+    assert path.is_file()
+
+
+def test_a_run_of_another_boot_takes_the_files(client: FlaskClient) -> None:
+    for seq, boot in enumerate(("boot-1", "boot-2"), start=1):
+        client.post("/api/v1/cycles", json=cycle(seq, boot_id=boot))
+        client.post("/api/v1/finish", json={**KEY, "boot_id": boot})
+        wait_until(lambda: len(drawn(client)) == 4)
+    newer, older = client.get("/api/v1/runs").get_json()
+    assert (newer["boot_id"], older["graphs"]) == ("boot-2", [])
+
+
+def test_thousands_of_cycles_become_a_few_points(filled: Filled) -> None:
+    client = filled(5000)
+    store = client.application.extensions["pygraph"].store
+    with store.reader.connect() as connection:
+        run = find_run(connection)
+        line = series.timeline(connection, run, 400)
+        cpu = series.cpu_by_container(connection, run, line)
+        total = sum(sum(values) for values in zip(*(one.values for one in cpu)))
+    assert 100 < len(line.times_ms) <= 400
+    assert line.bucket_ms == 180_000
+    assert (sum(line.cycles), line.times_ms[-1]) == (5000, run.last_ms)
+    assert len(cpu) == series.TOP_SERIES + 1
+    assert cpu[-1].is_rest
+    assert 0 < total / len(line.times_ms) <= 1
+
+
+def test_memory_stays_flat_without_pyplot(filled: Filled) -> None:
+    client = filled(50)
+    for name in GRAPH_NAMES * 2:
+        graphs_draw(client, name)
+    before = rss_kib()
+    for name in GRAPH_NAMES * 8:
+        graphs_draw(client, name)
+    assert rss_kib() - before < 10_000
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def graphs_draw(client: FlaskClient, name: str) -> None:
+    gallery = client.application.extensions["pygraph"].gallery
+    gallery._cache.clear()
+    assert client.get(f"/graphs/{name}.png").status_code == 200
+
+
+def rss_kib() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 1024
