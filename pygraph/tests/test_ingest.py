@@ -2,6 +2,7 @@ import copy
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ URL = "/api/v1/cycles"
 
 
 def rows(data_dir: Path, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(data_dir / "pygraph.sqlite3") as connection:
+    with closing(sqlite3.connect(data_dir / "pygraph.sqlite3")) as connection:
         return connection.execute(query).fetchall()
 
 

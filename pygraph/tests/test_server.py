@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -104,15 +105,20 @@ def test_bad_settings_are_one_line(
     assert len(lines) == 1 and lines[0].startswith("pygraph: ") and word in lines[0]
 
 
-@pytest.mark.parametrize("prepare,word", [
-    (lambda path: path.write_bytes(b"no database at all" * 100), "not a database"),
-    (lambda path: sqlite3.connect(path).execute("PRAGMA user_version = 99"), "version 99"),
-    (lambda path: sqlite3.connect(path).execute("CREATE TABLE theirs (x)"), "version 0"),
+@pytest.mark.parametrize("content,word", [
+    (b"no database at all" * 100, "not a database"),
+    ("PRAGMA user_version = 99", "version 99"),
+    ("CREATE TABLE theirs (x)", "version 0"),
 ])
 def test_refuses_a_foreign_database(
-    start_server: Start, tmp_path: Path, prepare: Callable[[Path], object], word: str
+    start_server: Start, tmp_path: Path, content: bytes | str, word: str
 ) -> None:
-    prepare(tmp_path / "pygraph.sqlite3")
+    path = tmp_path / "pygraph.sqlite3"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(content)
     server = start_server(PYGRAPH_PORT=str(free_port()))
     assert server.wait(DEADLINE_S) == 3
     lines = server.stderr.read().splitlines()
