@@ -57,7 +57,9 @@ def test_unknown_graphs(filled: Filled, path: str) -> None:
 
 
 def test_hostile_names_are_drawn_as_they_are(client: FlaskClient) -> None:
-    names = ["$\\frac{1$", "_hidden", "<b>&amp;</b>", "\u202eabc\n\x07", "名前😀", "x" * 255, "%s{0}"]
+    names = [
+        "$\\frac{1$", "_hidden", "<b>&amp;</b>", "\u202eabc\n\x07", "名前😀", "x" * 255, "%s{0}",
+    ]
     rows = [container(index, name=name) for index, name in enumerate(names)]
     client.post("/api/v1/cycles", json=cycle(containers=rows, host="$h_{o}st\n"))
     for name in GRAPH_NAMES:

@@ -6,7 +6,9 @@
   const PAUSE_MS = 3000;
   const PALETTE_SIZE = 12;
   const MINUTE_S = 60;
-  const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+  const STEPS_S = [
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
+  ];
   const X_TICKS = 6;
   const UNITS = ["KiB", "MiB", "GiB", "TiB"];
   const charts = new Map();
@@ -14,9 +16,11 @@
   let drawnVersion = null;
 
   const section = () => document.querySelector(".charts");
-  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const style = getComputedStyle(document.documentElement);
+  const color = (name) => style.getPropertyValue(`--${name}`).trim();
   const clock = (ms) => new Date(ms).toISOString().slice(11, 19);
-  const seriesColor = (line, index) => color(line.is_rest ? "rest" : `s${index % PALETTE_SIZE + 1}`);
+  const seriesColor = (line, index) =>
+    color(line.is_rest ? "rest" : `s${index % PALETTE_SIZE + 1}`);
   const shown = (value) => Number(value.toPrecision(3)).toLocaleString("en");
 
   function unitFor(largestKib) {
@@ -44,14 +48,16 @@
   function area(data, label, values, fill, scale) {
     return {
       label, data: points(data, values, scale), backgroundColor: fill, borderColor: color("panel"),
-      borderWidth: 0.5, fill: true, stepped: "after", pointRadius: 0, pointHitRadius: 8, pointStyle: "rect",
+      borderWidth: 0.5, fill: true, stepped: "after",
+      pointRadius: 0, pointHitRadius: 8, pointStyle: "rect",
     };
   }
 
   function line(data, label, values, stroke, scale) {
     return {
       label, data: points(data, values, scale), borderColor: stroke, backgroundColor: stroke,
-      borderWidth: 1.5, borderDash: [5, 3], fill: false, stepped: "after", pointRadius: 0, pointStyle: "line", stack: label,
+      borderWidth: 1.5, borderDash: [5, 3], fill: false, stepped: "after",
+      pointRadius: 0, pointStyle: "line", stack: label,
     };
   }
 
@@ -59,7 +65,8 @@
     const soft = color("soft");
     const grid = { color: color("line"), borderColor: color("line") };
     return {
-      animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true,
+      animation: false, responsive: true, maintainAspectRatio: false,
+      parsing: false, normalized: true,
       interaction: { mode: "index", intersect: false },
       scales: {
         x: {
@@ -76,14 +83,16 @@
       plugins: {
         legend: {
           position: "bottom", align: "start",
-          labels: { color: color("ink"), usePointStyle: true, boxWidth: 11, padding: 10, font: { size: 11 } },
+          labels: {
+            color: color("ink"), usePointStyle: true, boxWidth: 11, padding: 10, font: { size: 11 },
+          },
         },
         tooltip: {
           itemSort: (a, b) => b.parsed.y - a.parsed.y,
           filter: (item) => item.parsed.y > 0,
           callbacks: {
             title: (items) => (items.length ? `${clock(items[0].parsed.x)} UTC` : ""),
-            label: (item) => `${item.dataset.label}: ${shown(item.parsed.y)} ${unit.replace(" of the host", "")}`,
+            label: (item) => `${item.dataset.label}: ${shown(item.parsed.y)} ${unit}`,
           },
         },
       },
@@ -106,30 +115,37 @@
   function drawMemory(data) {
     const { total_kib, used_kib, unreclaimable_kib } = data.memory;
     const unit = unitFor(Math.max(...total_kib));
+    const scale = 1 / unit.scale;
     draw("memory", [
-      { ...area(data, "not reclaimable", unreclaimable_kib, color("firm"), 1 / unit.scale), stack: "firm" },
-      { ...area(data, "used", used_kib, color("used"), 1 / unit.scale), stack: "used" },
-      line(data, "total", total_kib, color("total"), 1 / unit.scale),
+      area(data, "not reclaimable", unreclaimable_kib, color("firm"), scale),
+      area(data, "used", used_kib, color("used"), scale),
+      line(data, "total", total_kib, color("total"), scale),
     ], options(data, unit.name, false));
   }
 
   function drawContainers(key, data, lines, unit, scale) {
-    draw(key, lines.map((one, index) => area(data, one.label, one.values, seriesColor(one, index), scale)),
-      options(data, unit, true));
+    const areas = lines.map((one, index) =>
+      area(data, one.label, one.values, seriesColor(one, index), scale));
+    draw(key, areas, options(data, unit, true));
   }
 
   function drawCounts(data) {
-    const parts = [["kept", "chart-kept"], ["removed", "chart-removed"], ["unremoved", "chart-unremoved"]];
-    const labels = { kept: "kept", removed: "removed", unremoved: "to remove, but not removed" };
-    const used = parts.filter(([name]) => name !== "unremoved" || data.counts[name].some((n) => n > 0));
-    draw("counts", used.map(([name, fill]) => area(data, labels[name], data.counts[name], color(fill))),
-      options(data, "containers per cycle", true));
+    const { kept, removed, unremoved } = data.counts;
+    const areas = [
+      area(data, "kept", kept, color("chart-kept")),
+      area(data, "removed", removed, color("chart-removed")),
+    ];
+    if (unremoved.some((count) => count > 0)) {
+      areas.push(area(data, "to remove, but not removed", unremoved, color("chart-unremoved")));
+    }
+    draw("counts", areas, options(data, "containers per cycle", true));
   }
 
   function drawAll(data) {
     drawMemory(data);
     drawContainers("cpu", data, data.cpu_share, "% of the host", 100);
-    const sums = data.times_ms.map((_, at) => data.anon_kib.reduce((sum, one) => sum + one.values[at], 0));
+    const sums = data.times_ms.map((_, at) =>
+      data.anon_kib.reduce((sum, one) => sum + one.values[at], 0));
     const unit = unitFor(Math.max(0, ...sums));
     drawContainers("anon", data, data.anon_kib, unit.name, 1 / unit.scale);
     drawCounts(data);
@@ -153,7 +169,8 @@
       showPictures();
     } else {
       const run = section().dataset.run;
-      const response = await fetch(`/api/v1/charts${run ? `?run_id=${encodeURIComponent(run)}` : ""}`);
+      const query = run ? `?run_id=${encodeURIComponent(run)}` : "";
+      const response = await fetch(`/api/v1/charts${query}`);
       if (!response.ok) throw new Error(`charts: ${response.status}`);
       drawAll(await response.json());
     }
@@ -171,7 +188,9 @@
       if (other) part.replaceWith(document.adoptNode(other));
     }
     const links = fresh.querySelectorAll(".chart a");
-    document.querySelectorAll(".chart a").forEach((link, index) => { link.href = links[index].href; });
+    document.querySelectorAll(".chart a").forEach((link, index) => {
+      link.href = links[index].href;
+    });
     const select = document.getElementById("run");
     if (select && document.activeElement !== select) {
       const chosen = select.value;
