@@ -16,6 +16,8 @@ from .timestamps import parse_ms
 INT64_MAX = 2**63 - 1
 # A share of a window can pass 1 by the length of a kernel tick at either end.
 SHARE_MAX = 1.05
+# By demand a container scores above 1: more can wait for a CPU than there are CPUs.
+SCORE_MAX = 1e6
 ROWS_MAX = 50_000
 
 Check = Callable[[Any, str], Any]
@@ -160,12 +162,12 @@ CONTAINER: Spec = {
     "usage_kib": COUNT,
     "cpu_share": SHARE,
     "memory_share": SHARE,
-    "score": SHARE,
+    "score": number(0, SCORE_MAX),
     "rank": optional(whole(1)),
     "class": one_of("high", "low", "surplus", "protected", "young", "unmanaged", "unsure"),
     "decision": one_of("keep", "remove", "stop", "pause"),
     "reason": MESSAGE,
-    "margin": optional(number(-SHARE_MAX, SHARE_MAX)),
+    "margin": optional(number(-SCORE_MAX, SCORE_MAX)),
     "outcome": MESSAGE,
 }
 GONE: Spec = {

@@ -31,6 +31,7 @@ static struct container removed = {
 	.image = (char *)"cmgr-cpu-low",
 	.cgroup_id = 4242,
 	.ran_ns = 1234567890,
+	.waited_ns = UINT64_MAX,
 	.anon_kib = 10,
 	.cpu_ppb = 61728394,
 	.score_ppb = 61728394,
@@ -69,6 +70,7 @@ static void a_record_has_the_fields_of_its_contract(void **state)
 	assert_int_equal(strlen(text(parsed, "time")), strlen("2026-11-23T20:04:05.678Z"));
 	assert_true(cJSON_IsNull(cJSON_GetObjectItem(parsed, "no_removal")));
 	assert_int_equal(number(c, "ran_ns"), 1234567890);
+	assert_non_null(strstr(json, "\"waited_ns\":18446744073709551615,"));
 	assert_float_equal(number(c, "cpu_share"), 0.061728394, 1e-12);
 	assert_float_equal(number(c, "margin"), 0.031, 1e-12);
 	assert_int_equal(number(c, "rank"), 4);

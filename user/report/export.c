@@ -3,15 +3,9 @@
 
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "container.h"
+#include "report/json.h"
 #include "util.h"
-
-static void add_u64(cJSON *object, const char *name, uint64_t value)
-{
-	cJSON_AddNumberToObject(object, name, (double)value);
-}
 
 static void add_text(cJSON *object, const char *name, const char *text)
 {
@@ -31,11 +25,11 @@ static cJSON *process_json(const struct process *process, const struct snapshot 
 	cJSON *json = cJSON_CreateObject();
 	double lived_ns = (double)(snapshot->boottime_ns - process->start_ns);
 
-	add_u64(json, "pid", process->pid);
+	json_add_u64(json, "pid", process->pid);
 	add_text(json, "name", process->comm);
 	add_text(json, "cmd_line", process->cmdline);
-	add_u64(json, "vsz", process->vsz_kib);
-	add_u64(json, "rss", process->rss_kib);
+	json_add_u64(json, "vsz", process->vsz_kib);
+	json_add_u64(json, "rss", process->rss_kib);
 	cJSON_AddNumberToObject(json, "memory_usage",
 				percent(process->rss_kib, (double)snapshot->memory.total_kib));
 	cJSON_AddNumberToObject(json, "cpu_usage", percent(process->cpu_ns, lived_ns * cpus));
@@ -66,11 +60,11 @@ static cJSON *container_json(const struct snapshot *snapshot, const struct cgrou
 	}
 	memcpy(digits, id, CONTAINER_ID_DIGITS);
 	add_text(json, "id", digits);
-	add_u64(json, "cgroup_id", top->id);
+	json_add_u64(json, "cgroup_id", top->id);
 	add_text(json, "cgroup_path", top->path);
-	add_u64(json, "usage_kib", top->usage_kib);
-	add_u64(json, "anon_kib", anon_kib);
-	add_u64(json, "file_kib", file_kib);
+	json_add_u64(json, "usage_kib", top->usage_kib);
+	json_add_u64(json, "anon_kib", anon_kib);
+	json_add_u64(json, "file_kib", file_kib);
 	return json;
 }
 
@@ -95,9 +89,9 @@ char *export_json(const struct snapshot *snapshot, unsigned int cpus)
 	_cleanup_free_ char *text = NULL;
 	size_t i;
 
-	add_u64(json, "total_ram", memory->total_kib);
-	add_u64(json, "free_ram", memory->free_kib);
-	add_u64(json, "used_ram", memory->total_kib - memory->free_kib);
+	json_add_u64(json, "total_ram", memory->total_kib);
+	json_add_u64(json, "free_ram", memory->free_kib);
+	json_add_u64(json, "used_ram", memory->total_kib - memory->free_kib);
 	processes = cJSON_AddArrayToObject(json, "processes");
 	for (i = 0; i < snapshot->process_count; i++)
 		cJSON_AddItemToArray(processes,

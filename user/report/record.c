@@ -3,14 +3,8 @@
 
 #include <time.h>
 
-#include <cjson/cJSON.h>
-
+#include "report/json.h"
 #include "util.h"
-
-static void add_u64(cJSON *object, const char *name, uint64_t value)
-{
-	cJSON_AddNumberToObject(object, name, (double)value);
-}
 
 static void add_share(cJSON *object, const char *name, uint64_t ppb)
 {
@@ -43,18 +37,18 @@ static void add_memory(cJSON *object, const struct memory *memory)
 {
 	cJSON *json = cJSON_AddObjectToObject(object, "memory_kib");
 
-	add_u64(json, "total", memory->total_kib);
-	add_u64(json, "free", memory->free_kib);
-	add_u64(json, "available", memory->available_kib);
+	json_add_u64(json, "total", memory->total_kib);
+	json_add_u64(json, "free", memory->free_kib);
+	json_add_u64(json, "available", memory->available_kib);
 }
 
 static void add_usage(cJSON *json, const struct container *container)
 {
-	add_u64(json, "ran_ns", container->ran_ns);
-	add_u64(json, "waited_ns", container->waited_ns);
-	add_u64(json, "anon_kib", container->anon_kib);
-	add_u64(json, "file_kib", container->file_kib);
-	add_u64(json, "usage_kib", container->usage_kib);
+	json_add_u64(json, "ran_ns", container->ran_ns);
+	json_add_u64(json, "waited_ns", container->waited_ns);
+	json_add_u64(json, "anon_kib", container->anon_kib);
+	json_add_u64(json, "file_kib", container->file_kib);
+	json_add_u64(json, "usage_kib", container->usage_kib);
 	add_share(json, "cpu_share", container->cpu_ppb);
 	add_share(json, "memory_share", container->memory_ppb);
 }
@@ -66,11 +60,11 @@ static cJSON *container_json(const struct container *container)
 	add_text(json, "id", container->id);
 	add_text(json, "name", container->name);
 	add_text(json, "image", container->image);
-	add_u64(json, "cgroup_id", container->cgroup_id);
+	json_add_u64(json, "cgroup_id", container->cgroup_id);
 	add_usage(json, container);
 	add_share(json, "score", container->score_ppb);
 	if (is_ranked(container))
-		add_u64(json, "rank", container->rank);
+		json_add_u64(json, "rank", container->rank);
 	else
 		cJSON_AddNullToObject(json, "rank");
 	add_text(json, "class", class_name(container->class));
@@ -91,9 +85,9 @@ static cJSON *gone_json(const struct gone *gone)
 	add_text(json, "id", gone->id);
 	add_text(json, "name", gone->name);
 	add_text(json, "image", gone->image);
-	add_u64(json, "cgroup_id", gone->cgroup_id);
-	add_u64(json, "ran_ns", gone->ran_ns);
-	add_u64(json, "waited_ns", gone->waited_ns);
+	json_add_u64(json, "cgroup_id", gone->cgroup_id);
+	json_add_u64(json, "ran_ns", gone->ran_ns);
+	json_add_u64(json, "waited_ns", gone->waited_ns);
 	return json;
 }
 
@@ -101,17 +95,17 @@ static void add_self(cJSON *object, const struct self_cost *self)
 {
 	cJSON *json = cJSON_AddObjectToObject(object, "self");
 
-	add_u64(json, "cpu_ns", self->cpu_ns);
-	add_u64(json, "rss_kib", self->rss_kib);
+	json_add_u64(json, "cpu_ns", self->cpu_ns);
+	json_add_u64(json, "rss_kib", self->rss_kib);
 	if (self->has_bpf) {
-		add_u64(json, "bpf_ns", self->bpf_ns);
-		add_u64(json, "bpf_runs", self->bpf_runs);
+		json_add_u64(json, "bpf_ns", self->bpf_ns);
+		json_add_u64(json, "bpf_runs", self->bpf_runs);
 	} else {
 		cJSON_AddNullToObject(json, "bpf_ns");
 		cJSON_AddNullToObject(json, "bpf_runs");
 	}
-	add_u64(json, "snapshot_us", self->snapshot_us);
-	add_u64(json, "cycle_us", self->cycle_us);
+	json_add_u64(json, "snapshot_us", self->snapshot_us);
+	json_add_u64(json, "cycle_us", self->cycle_us);
 }
 
 static void add_head(cJSON *json, const struct record *record)
@@ -120,11 +114,11 @@ static void add_head(cJSON *json, const struct record *record)
 
 	add_text(json, "boot_id", record->run->boot_id);
 	add_text(json, "run_id", record->run->run_id);
-	add_u64(json, "seq", record->seq);
+	json_add_u64(json, "seq", record->seq);
 	add_text(json, "host", record->run->host);
 	add_time(json, window->end_unix_ns);
-	add_u64(json, "interval_ms", window->length_ns / NS_PER_MS);
-	add_u64(json, "cpus", window->cpus);
+	json_add_u64(json, "interval_ms", window->length_ns / NS_PER_MS);
+	json_add_u64(json, "cpus", window->cpus);
 	cJSON_AddBoolToObject(json, "final", record->final);
 	add_text(json, "no_removal", window->distrust);
 	add_memory(json, &window->memory);

@@ -35,9 +35,8 @@ struct record {
 
 /*
  * One line of JSON without its newline, to be freed, or NULL without memory. "time" is the end of the
- * window. Shares, scores and
- * margins are fractions of the host; counters are differences over the window, because a JSON
- * number is exact only up to 2^53.
+ * window. Shares, scores and margins are fractions of the host; counters are differences over the
+ * window.
  */
 char *record_json(const struct record *record);
 
