@@ -67,6 +67,7 @@ struct container {
 	char *reason;
 
 	/* What came of it */
+	bool acted; /* the engine has carried out the decision */
 	char *outcome;
 };
 

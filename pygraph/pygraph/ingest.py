@@ -175,6 +175,7 @@ GONE: Spec = {
     "id": optional(CONTAINER_ID),
     "name": optional(NAME),
     "image": optional(IMAGE),
+    "removed": boolean,
     "ran_ns": COUNT,
     "waited_ns": COUNT,
 }

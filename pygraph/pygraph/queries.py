@@ -77,7 +77,7 @@ def recent_removals(connection: Connection, run: Row, limit: int) -> list[Row]:
 
 
 def recent_gone(connection: Connection, run: Row, limit: int) -> list[Row]:
-    """Containers that died inside a window; newest first."""
+    """Containers that died by themselves; newest first."""
     lossy = (
         select(cycles.c.id)
         .where(cycles.c.run == run.id, cycles.c.gone > 0)
@@ -102,4 +102,6 @@ def _events(connection: Connection, table: Any, wanted: Any, limit: int) -> list
             .add_columns(identities.c.container_id, identities.c.name, identities.c.image)
             .where(containers.c.decision != "keep")
         )
+    else:
+        query = query.where(gone.c.removed.is_(False))
     return connection.execute(query).all()

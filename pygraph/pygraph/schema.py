@@ -54,7 +54,7 @@ runs = Table(
     Index("runs_by_last_ms", "last_ms"),
 )
 
-# kept, removed, unremoved and gone count the rows of this cycle in containers and gone.
+# kept, removed and unremoved count rows of containers; gone those that died by themselves.
 cycles = Table(
     "cycles",
     metadata,
@@ -131,6 +131,8 @@ gone = Table(
     _text("container_id", nullable=True),
     _text("name", nullable=True),
     _text("image", nullable=True),
+    # By the daemon, and so among the removals too; the others died by themselves.
+    Column("removed", Boolean, nullable=False),
     _integer("ran_ns"),
     _integer("waited_ns"),
     sqlite_with_rowid=False,

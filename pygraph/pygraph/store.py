@@ -164,7 +164,7 @@ def _cycle_values(run: int, record: Record) -> Record:
         "kept": kept,
         "removed": removed,
         "unremoved": len(acted) - removed,
-        "gone": len(record["gone"]),
+        "gone": sum(not row["removed"] for row in record["gone"]),
     }
 
 

@@ -46,6 +46,7 @@ def gone(index: int, **changes: Any) -> Json:
         "id": f"{index:064x}",
         "name": f"brief-{index}",
         "image": "cmgr/cpu-low:1",
+        "removed": False,
         "ran_ns": 31_000_000,
         "waited_ns": 2_000_000,
     }

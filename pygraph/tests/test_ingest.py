@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 
 from pygraph import BODY_MAX_BYTES
 from records import container, cycle, gone
@@ -226,9 +227,11 @@ def test_counts_what_was_done(client: FlaskClient, data_dir: Path) -> None:
 
 def test_a_full_disk_is_an_answer(app: Flask, data_dir: Path) -> None:
     # A database that may not grow is what a full disk looks like to SQLite.
-    store = app.extensions["pygraph"].store
-    with store.writer.connect() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    event.listen(
+        app.extensions["pygraph"].store.reader,
+        "begin",
+        lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1"),
+    )
     long = [container(index, reason="r" * 4000) for index in range(50)]
     answer = app.test_client().post(URL, json=cycle(containers=long))
     assert answer.status_code == 503

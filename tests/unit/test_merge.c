@@ -74,7 +74,8 @@ static void tear_down(struct fixture *f)
 
 static const struct container *run(struct fixture *f)
 {
-	assert_int_equal(merge(&f->before, &f->now, &f->known, &f->window), 0);
+	assert_int_equal(merge(&f->before, &f->now, &f->window), 0);
+	assert_int_equal(merge_gone(&f->before, &f->now, &f->known, &f->window), 0);
 	return &f->window.containers.items[0];
 }
 
@@ -208,6 +209,7 @@ static void the_gone_are_reported_by_name(void **state)
 	(void)state;
 	set_up(&f);
 	add_identity(&f.known, ID_B, "B");
+	f.known.items[0].acted = true;
 	snapshot_free(&f.before.snapshot);
 	read_text(&f.before.snapshot, "sysinfo 1 100000000000\nmemory 1000 500 600\n"
 				      "cgroup 10 60 40 4 /docker/" ID_A "\n"
@@ -220,6 +222,7 @@ static void the_gone_are_reported_by_name(void **state)
 	assert_int_equal(f.window.gone_count, 1);
 	assert_string_equal(f.window.gone[0].name, "B");
 	assert_string_equal(f.window.gone[0].id, ID_B);
+	assert_true(f.window.gone[0].removed);
 	assert_int_equal(f.window.gone[0].ran_ns, 60 * MS);
 	assert_int_equal(f.window.gone[0].waited_ns, 2 * MS);
 	tear_down(&f);

@@ -99,7 +99,7 @@ static void the_console_keeps_its_shape(void **state)
 		"System information saved in '/run/cmgr-bpf/sysinfo.json'.\n\n"
 		"Total RAM: 12039168 KiB\nFree RAM: 1226752 KiB\nUsed RAM: 10812416 KiB\n"
 		"High consumption:\nLow consumption:\n"
-		"Not ranked: 0 protected, 0 unmanaged, 0 young, 0 unsure; gone: 0\n"
+		"Not ranked: 0 protected, 0 unmanaged, 0 young, 0 unsure; 0 ended by themselves\n"
 		"Removing container 'raBY9dSO': surplus, rank 4 of 9 by CPU, 3.1 points below "
 		"rank 2\n");
 }

@@ -130,6 +130,7 @@ static int after_action(struct reaper *reaper, struct removal *removal, long sta
 	char *outcome;
 
 	if (result >= 0) {
+		container->acted = true;
 		outcome = strdup(result ? "gone" : done_word(container->decision));
 	} else {
 		_cleanup_free_ char *text = docker_error_text(&removal->call);

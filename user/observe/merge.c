@@ -161,8 +161,8 @@ static void compare_witnesses(const struct join *join, const uint64_t *module_ns
 	}
 }
 
-static int add_gone_one(const struct join *join, const struct container_list *known,
-			const struct cgroup *cgroup)
+static int add_gone(const struct join *join, const struct container_list *known,
+		    const struct cgroup *cgroup)
 {
 	struct window *window = join->window;
 	struct gone gone = {.cgroup_id = cgroup->id};
@@ -180,6 +180,7 @@ static int add_gone_one(const struct join *join, const struct container_list *kn
 	}
 	was = find_container(known, id);
 	if (was) {
+		gone.removed = was->acted;
 		gone.name = strdup(was->name);
 		gone.image = strdup(was->image);
 	}
@@ -193,13 +194,15 @@ static int add_gone_one(const struct join *join, const struct container_list *kn
 	return 0;
 }
 
-static int add_gone(const struct join *join, const struct container_list *known)
+int merge_gone(const struct readings *last, const struct readings *now,
+	       const struct container_list *known, struct window *window)
 {
+	struct join join = {.before = last, .now = now, .window = window};
 	size_t i;
 	int err = 0;
 
-	for (i = 0; !err && i < join->before->snapshot.cgroup_count; i++)
-		err = add_gone_one(join, known, &join->before->snapshot.cgroups[i]);
+	for (i = 0; !err && i < last->snapshot.cgroup_count; i++)
+		err = add_gone(&join, known, &last->snapshot.cgroups[i]);
 	return err;
 }
 
@@ -214,13 +217,11 @@ static int judge_readings(const struct join *join)
 	return lost && !window->distrust ? -ENOMEM : 0;
 }
 
-int merge(const struct readings *before, const struct readings *now,
-	  const struct container_list *known, struct window *window)
+int merge(const struct readings *before, const struct readings *now, struct window *window)
 {
 	struct join join = {.before = before, .now = now, .window = window};
 	_cleanup_free_ uint64_t *module_ns = NULL;
 	size_t i;
-	int err;
 
 	window->memory = now->snapshot.memory;
 	window->length_ns = now->cpu.boottime_ns - before->cpu.boottime_ns;
@@ -231,8 +232,7 @@ int merge(const struct readings *before, const struct readings *now,
 		add_cgroup(&join, &now->snapshot.cgroups[i]);
 	add_processes(&join, module_ns);
 	compare_witnesses(&join, module_ns);
-	err = add_gone(&join, known);
-	return err ? err : judge_readings(&join);
+	return judge_readings(&join);
 }
 
 /* Without a memory controller of its own a cgroup has no record, but its processes name it. */

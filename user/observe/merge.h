@@ -19,8 +19,9 @@ struct gone {
 	uint64_t ran_ns;
 	uint64_t waited_ns;
 	char id[CONTAINER_ID_DIGITS + 1];
-	char *name;  /* NULL: it was never seen alive */
-	char *image; /* likewise */
+	char *name;   /* NULL: it was never seen alive */
+	char *image;  /* likewise */
+	bool removed; /* by us, in the last cycle; the others died by themselves */
 };
 
 /* The host between two readings. */
@@ -37,12 +38,16 @@ struct window {
 
 /*
  * Fills the usage of @window->containers (identities are the engine's, taken before @now) and the
- * rest of @window. @before: the readings at the beginning of the window.
- * @known: the containers of the last cycle, who give names to those that are gone.
- * 0 or -ENOMEM.
+ * rest of @window but those gone. @before: the readings at the beginning of the window. 0 or -ENOMEM.
  */
-int merge(const struct readings *before, const struct readings *now,
-	  const struct container_list *known, struct window *window);
+int merge(const struct readings *before, const struct readings *now, struct window *window);
+
+/*
+ * Adds to @window->gone the containers that died since the @last readings, each of which is reported
+ * so once. @known: the containers of the last cycle, who give them their names. 0 or -ENOMEM.
+ */
+int merge_gone(const struct readings *last, const struct readings *now,
+	       const struct container_list *known, struct window *window);
 
 /*
  * Whether a row of @now belongs to a cgroup that was dead already at @before and has not been charged

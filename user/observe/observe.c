@@ -142,7 +142,9 @@ static int observe_kernel(struct governor *governor, bool final, struct window *
 	if (final && governor->earlier.snapshot.text)
 		before = &governor->earlier;
 	window->end_unix_ns = unix_ns() - (boottime_ns() - now.cpu.boottime_ns);
-	err = merge(before, &now, &governor->known, window);
+	err = merge(before, &now, window);
+	if (!err)
+		err = merge_gone(&governor->latest, &now, &governor->known, window);
 	if (!err)
 		err = check_length(governor, window);
 	forget_dead_cgroups(governor, &governor->latest, &now);

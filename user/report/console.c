@@ -48,13 +48,16 @@ static void print_doing(FILE *out, const struct container *container)
 
 static void print_others(FILE *out, const struct window *window)
 {
-	size_t counts[CLASS_SURPLUS + 1] = {}, i;
+	size_t counts[CLASS_SURPLUS + 1] = {}, gone = 0, i;
 
 	for (i = 0; i < window->containers.count; i++)
 		counts[window->containers.items[i].class]++;
-	fprintf(out, "Not ranked: %zu protected, %zu unmanaged, %zu young, %zu unsure; gone: %zu\n",
+	for (i = 0; i < window->gone_count; i++)
+		gone += !window->gone[i].removed;
+	fprintf(out,
+		"Not ranked: %zu protected, %zu unmanaged, %zu young, %zu unsure; %zu ended by themselves\n",
 		counts[CLASS_PROTECTED], counts[CLASS_UNMANAGED], counts[CLASS_YOUNG],
-		counts[CLASS_UNSURE], window->gone_count);
+		counts[CLASS_UNSURE], gone);
 }
 
 static void print_unsure(FILE *out, const struct window *window)

@@ -86,6 +86,7 @@ static cJSON *gone_json(const struct gone *gone)
 	add_text(json, "name", gone->name);
 	add_text(json, "image", gone->image);
 	json_add_u64(json, "cgroup_id", gone->cgroup_id);
+	cJSON_AddBoolToObject(json, "removed", gone->removed);
 	json_add_u64(json, "ran_ns", gone->ran_ns);
 	json_add_u64(json, "waited_ns", gone->waited_ns);
 	return json;
