@@ -1,0 +1,150 @@
+"""One QEMU guest: started, heard, told, judged, ended by its process id."""
+
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Callable, Mapping
+
+from .klog import complaints
+from .root import Root
+from .step import BUILD, LOGS, VERBOSE, Failure
+
+POLL_S = 0.1
+# A CPU without AVX: libraries then leave the wide vectors alone, which are slow to emulate.
+EMULATED_CPU = "Nehalem"
+# Told to the guest by name under /dev/virtio-ports; each is a file here, `control` is a socket.
+PORTS = ("output", "verdict", "files")
+
+
+class Machine:
+    """A guest that runs one job. Disks in `kept` keep what the guest writes, others do not."""
+
+    def __init__(self, job: str, root: Root, disks: Mapping[str, Path],
+                 kept: Mapping[str, Path] | None = None, kernel_words: str = "",
+                 show: bool = VERBOSE, port: int | None = None) -> None:
+        self.job = job
+        self.root = root
+        self.disks = disks
+        self.kept = kept or {}
+        self.kernel_words = kernel_words
+        self.port = port
+        self.logs = LOGS / job
+        self.process: subprocess.Popen[bytes] | None = None
+        self.control: socket.socket | None = None
+        self.show = show
+        self._shown = 0
+
+    def _drive(self, index: int, disk: Path, kept: bool) -> list[str]:
+        path = str(disk).replace(",", ",,")
+        keep = "" if kept else ",snapshot=on"
+        return ["-drive", f"if=none,id=d{index},file={path},format=raw,cache=unsafe{keep}",
+                "-device", f"virtio-blk-pci,drive=d{index}"]
+
+    def _channels(self, guest_end: socket.socket) -> list[str]:
+        words = ["-device", "virtio-serial-pci"]
+        for name in (*PORTS, "console"):
+            path = str(self.logs / name).replace(",", ",,")
+            words += ["-chardev", f"file,id={name},path={path}"]
+        words += ["-chardev", f"socket,id=control,fd={guest_end.fileno()}"]
+        for name in (*PORTS, "control"):
+            words += ["-device", f"virtserialport,chardev={name},name=cmgr.{name}"]
+        return words
+
+    def _command(self, guest_end: socket.socket) -> list[str]:
+        kvm = os.environ.get("KVM", "") not in ("", "0")
+        # lsm= without "bpf": systemd spends seconds on loading a BPF LSM program.
+        append = ("root=/dev/vda rw fastboot console=ttyS0 loglevel=7 net.ifnames=0 "
+                  "systemd.show_status=false lsm=landlock,yama kfence.sample_interval=100 "
+                  f"cmgr.job={self.job} {self.kernel_words}")
+        forward = f",hostfwd=tcp:127.0.0.1:{self.port}-:8000" if self.port else ""
+        words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+                 "-no-reboot", "-machine", "q35,sata=off,smbus=off",
+                 "-cpu", "host" if kvm else EMULATED_CPU,
+                 "-accel", "kvm" if kvm else "tcg,thread=multi", "-smp", "2", "-m", "4096",
+                 "-kernel", str(self.root.kernel), "-initrd", str(self.root.initrd),
+                 "-append", append, "-serial", "chardev:console", "-device", "virtio-rng-pci",
+                 "-netdev", f"user,id=net{forward}",
+                 "-device", "virtio-net-pci,netdev=net,romfile="]
+        disks = [(self.root.disk, False), *((disk, False) for disk in self.disks.values()),
+                 *((disk, True) for disk in self.kept.values())]
+        for index, (disk, kept) in enumerate(disks):
+            words += self._drive(index, disk, kept)
+        return words + self._channels(guest_end)
+
+    def start(self) -> None:
+        """Powers the guest on. Its session is its own: CTRL+C in the terminal does not reach it."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        for name in (*PORTS, "console"):
+            (self.logs / name).write_bytes(b"")
+        guest_end, self.control = socket.socketpair()
+        # setpriv: if this process is killed, the guest goes with it.
+        words = ["setpriv", "--pdeathsig", "KILL", "--", *self._command(guest_end)]
+        with guest_end, open(self.logs / "qemu", "wb") as log:
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                pass_fds=[guest_end.fileno()], env={**os.environ, "TMPDIR": str(BUILD)})
+
+    def tell(self, line: str) -> None:
+        """Sends a line to the job."""
+        assert self.control
+        self.control.sendall(line.encode() + b"\n")
+
+    def kill(self) -> None:
+        """Powers the guest off at once."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def _show_output(self) -> None:
+        with open(self.logs / "output", "rb") as output:
+            output.seek(self._shown)
+            text = output.read()
+        self._shown += len(text)
+        if self.show and text:
+            sys.stdout.buffer.write(text)
+            sys.stdout.flush()
+
+    def spoke(self) -> bool:
+        """Whether the job has printed anything yet."""
+        return (self.logs / "output").stat().st_size > 0
+
+    def running(self) -> bool:
+        """Whether the guest is still on; prints what its job printed since the last call."""
+        assert self.process
+        over = self.process.poll() is not None
+        self._show_output()
+        return not over
+
+    def wait(self, until: Callable[[], bool], timeout_s: float | None) -> None:
+        """Returns when `until` holds or the guest is off; a time-out powers it off."""
+        limit = None if timeout_s is None else time.monotonic() + timeout_s
+        while self.running() and not until():
+            if limit and time.monotonic() > limit:
+                self.kill()
+                raise Failure(f"guest: job {self.job} did not end within {timeout_s:.0f} s; "
+                              f"see {self.logs}")
+            time.sleep(POLL_S)
+
+    def verdict(self) -> int:
+        """The job's exit code. No verdict, and a kernel log with complaints, are failures."""
+        text = (self.logs / "verdict").read_text().split()
+        if len(text) != 2 or text[0] != "exit":
+            raise Failure(f"guest: job {self.job} ended without a verdict; see {self.logs}")
+        log = (self.logs / "console").read_text(encoding="utf-8", errors="replace")
+        found = complaints(log)
+        if found:
+            raise Failure("\n".join([*found[:20], f"all of it is in {self.logs / 'console'}"]))
+        return int(text[1])
+
+    def take_files(self, target: Path) -> int:
+        """Unpacks the files that the job left for the host; returns how many there were."""
+        with tarfile.open(self.logs / "files") as archive:
+            members = [member for member in archive if member.isfile()]
+            for member in members:
+                member.name = Path(member.name).name
+                archive.extract(member, target)
+        return len(members)

@@ -1,0 +1,58 @@
+"""The product, built from a copy of the checkout inside the guest's root, on a disk of its own."""
+
+import json
+import os
+from pathlib import Path
+
+from .cache import checkout_files, copy_tree, key_of, make_disk, remove_others
+from .root import Root
+from .step import BUILD, CHECKOUT, run, run_as_root, step
+
+# A mount namespace of its own: nothing stays mounted, however the build ends.
+IN_ROOT = """
+mount --bind "$1" "$2/opt/cmgr-bpf" && mount -t proc proc "$2/proc" && user=$3 && root=$2 &&
+shift 3 && exec chroot --userspec="$user" "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    HOME=/tmp LC_ALL=C.UTF-8 make -C /opt/cmgr-bpf "$@"
+"""
+
+
+def make_in_root(root: Root, tree: Path, log_name: str, *arguments: str) -> None:
+    """Runs make on `tree` with the guest's compilers, libraries and headers."""
+    owner = f"{os.getuid()}:{os.getgid()}"
+    run_as_root(log_name, ["unshare", "--mount", "sh", "-c", IN_ROOT, "sh", tree, root.tree, owner,
+                           f"-j{os.cpu_count()}", *arguments])
+
+
+def _forget_deleted(tree: Path, files: list[Path]) -> None:
+    manifest = tree.parent / "files.json"
+    names = [str(file.relative_to(CHECKOUT)) for file in files]
+    if manifest.exists():
+        for name in set(json.loads(manifest.read_text())) - set(names):
+            (tree / name).unlink(missing_ok=True)
+    manifest.write_text(json.dumps(names))
+
+
+def pack(tree: Path, disk: Path, log_name: str) -> None:
+    """Makes the disk that the guest mounts at /opt/cmgr-bpf."""
+    used = sum(f.lstat().st_size for f in tree.rglob("*") if not f.is_symlink()) >> 20
+    partial = disk.with_suffix(".partial")
+    run(log_name, make_disk(partial, "cmgr", 2 * used + 64, tree))
+    partial.rename(disk)
+
+
+def product_disk(root: Root) -> Path:
+    """The disk for this state of the checkout, built if anything changed."""
+    files = checkout_files()
+    disk = BUILD / f"product-{key_of(root.key, IN_ROOT, *files)}.img"
+    if disk.exists():
+        return disk
+    tree = BUILD / f"product-{root.key}" / "tree"
+    tree.mkdir(parents=True, exist_ok=True)
+    _forget_deleted(tree, files)
+    copy_tree(files, tree)
+    with step("product", "make all, make kmod, in the guest's root"):
+        make_in_root(root, tree, "product-all", "all")
+        make_in_root(root, tree, "product-kmod", "kmod", f"KDIR={root.headers}")
+        pack(tree, disk, "product-disk")
+    remove_others(disk, "product-*.img")
+    return disk

@@ -1,0 +1,86 @@
+"""The guest's root: Debian 13 with kernel, systemd, Docker and the compilers of the product."""
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+from .cache import key_of, make_disk
+from .step import BUILD, CHECKOUT, run_as_root, step
+
+SUITE = "trixie"
+# The cloud kernel is the same source with fewer drivers: it boots faster and has all of Docker's.
+PACKAGES = """
+    linux-image-cloud-amd64 linux-headers-cloud-amd64 systemd-sysv udev dbus kmod
+    docker.io docker-cli iptables cron procps iproute2 curl strace python3 bpftool
+    gcc libc6-dev make clang llvm libbpf-dev libcjson-dev libcurl4-openssl-dev pkg-config
+    libelf-dev zlib1g-dev
+""".split()
+LEAN = ["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*"]
+SPARE_MIB = 3072
+
+
+class Root(NamedTuple):
+    key: str
+    tree: Path      # for building the product in
+    disk: Path
+    kernel: Path
+    initrd: Path
+    headers: str    # as seen inside the tree
+
+
+def _tree_mib(tree: Path) -> int:
+    return sum(f.lstat().st_size for f in tree.rglob("*") if not f.is_symlink()) >> 20
+
+
+def _make(folder: Path) -> None:
+    setup = CHECKOUT / "tests" / "vm" / "root-setup"
+    partial = BUILD / "root-partial"
+    run_as_root("clean-root", ["rm", "-rf", partial])
+    partial.mkdir(parents=True)
+    with step("guest root", f"Debian {SUITE} with kernel, Docker and compilers, by mmdebstrap"):
+        run_as_root("root", [
+            "mmdebstrap", "--mode=root", "--variant=minbase", *LEAN,
+            f"--essential-hook='{setup}' early \"$1\"", f"--customize-hook='{setup}' late \"$1\"",
+            f"--include={','.join(PACKAGES)}", SUITE, partial / "tree"])
+    # Without an id the first boot of systemd, which is every boot here, sets up everything anew.
+    machine_id = uuid.uuid4().hex
+    run_as_root("root-id", ["sh", "-c", 'echo "$1" >"$2"', "sh", machine_id,
+                            partial / "tree" / "etc" / "machine-id"])
+    with step("guest root", "into a disk, by mke2fs"):
+        run_as_root("root-disk", make_disk(partial / "root.img", "cmgr-root",
+                                           _tree_mib(partial / "tree") + SPARE_MIB,
+                                           partial / "tree"))
+    partial.rename(folder)
+
+
+def guest_root() -> Root:
+    """The root for this checkout, made if there is none yet."""
+    setup = CHECKOUT / "tests" / "vm" / "root-setup"
+    key = key_of(SUITE, " ".join(PACKAGES), " ".join(LEAN), setup)
+    folder = BUILD / f"root-{key}"
+    if not folder.exists():
+        for old in BUILD.glob("root-*"):
+            run_as_root("clean-root", ["rm", "-rf", old])
+        _make(folder)
+    tree = folder / "tree"
+    headers = next(tree.glob("usr/src/linux-headers-*-cloud-amd64"))
+    kernel = next(tree.glob("boot/vmlinuz-*"))
+    initrd = next(tree.glob("boot/initrd.img-*"))
+    return Root(key, tree, folder / "root.img", kernel, initrd, f"/usr/src/{headers.name}")
+
+
+def base_image(root: Root) -> Path:
+    """A small Debian root as a tar, which the guest imports as debian:trixie-slim."""
+    base = BUILD / f"base-{root.key}.tar"
+    if not base.exists():
+        with step("base image", f"a minimal Debian {SUITE}, by mmdebstrap"):
+            for old in BUILD.glob("base-*"):
+                old.unlink()
+            partial = BUILD / "base-partial.tar"
+            run_as_root("base", ["mmdebstrap", "--mode=root", "--variant=minbase", *LEAN,
+                                 SUITE, partial])
+            shutil.copyfile(partial, base)
+            partial.unlink()
+    return base

@@ -1,0 +1,42 @@
+"""The scenario of `make test` in the guest: a real kernel, a real dockerd, steps and results."""
+
+import sys
+import traceback
+from pathlib import Path
+
+import part_cron
+import part_decide
+import part_dry_run
+import part_missing
+from checks import Checks
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import host  # noqa: E402
+from harness import klog  # noqa: E402
+
+PARTS = {
+    "one decision, against the kernel's ledger": part_decide,
+    "cron and SIGTERM": part_cron,
+    "dry run and second daemon": part_dry_run,
+    "missing pieces": part_missing,
+}
+
+
+def main() -> int:
+    checks = Checks()
+    for title, part in PARTS.items():
+        print(f"\n{title}", flush=True)
+        try:
+            part.run(checks)
+        except Exception as error:  # a part that breaks is a failure, and the others still run
+            traceback.print_exc(file=sys.stdout)
+            checks.check(title, False, f"broke off: {error}")
+    found = [line for line in host.kernel_log().splitlines() if klog.SPLAT.search(line)]
+    checks.equal("the kernel has not complained", found, [])
+    print(f"\n{checks.passed} passed, {checks.failed} failed", flush=True)
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Who is on the stage when the daemon decides, and what has to become of each."""
+
+import threading
+from typing import Any, NamedTuple
+
+import engine
+import host
+
+MANAGED = {"cmgr.managed": "true"}
+NEVER = 86400   # cpu-low does not wake while the scenario looks at it
+
+
+class Cast(NamedTuple):
+    managed: dict[str, str]     # name → full ID; in the order in which they were started
+    spared: dict[str, str]      # unmanaged, protected and the log server
+
+
+def _idle() -> dict[str, str]:
+    """Started one after the other: the number tells the age."""
+    return {f"idle{number}": engine.run(f"idle{number}", "cmgr-cpu-low", MANAGED,
+                                        {"WORKLOAD_SLEEP_S": NEVER}) for number in range(1, 7)}
+
+
+def _holding(sizes_mib: tuple[int, ...]) -> dict[str, str]:
+    return {f"ram{mib}": engine.run(f"ram{mib}", "cmgr-ram-high", MANAGED, {"WORKLOAD_MIB": mib})
+            for mib in sizes_mib}
+
+
+def _burning(duties: tuple[int, ...]) -> dict[str, str]:
+    return {f"cpu{duty}": engine.run(f"cpu{duty}", "cmgr-cpu-high", MANAGED,
+                                     {"WORKLOAD_DUTY": duty}) for duty in duties}
+
+
+def _spared() -> dict[str, str]:
+    unmanaged = {"cmgr.managed": "false"}
+    return {
+        "other-idle": engine.run("other-idle", "cmgr-cpu-low", unmanaged),
+        "other-ram": engine.run("other-ram", "cmgr-ram-high", unmanaged, {"WORKLOAD_MIB": 300}),
+        "other-cpu": engine.run("other-cpu", "cmgr-cpu-high", unmanaged, {"WORKLOAD_DUTY": 10}),
+        "guarded": engine.run("guarded", "cmgr-cpu-high", {**MANAGED, "cmgr.protect": "true"},
+                              {"WORKLOAD_DUTY": 10}),
+    }
+
+
+def assemble(log_server: str) -> Cast:
+    """Starts everybody, the busiest last: they slow down the start of the others."""
+    quiet = {**_idle(), **_holding((256, 128, 64))}
+    spared = _spared()
+    return Cast({**quiet, **_burning((20, 40, 60))}, {**spared, "pygraph": log_server})
+
+
+class Watch:
+    """Looks all the time whether the processes that have to live are alive."""
+
+    def __init__(self, spared: dict[str, str]) -> None:
+        self._own = host.host_process()
+        self._pids = {name: engine.init_pid(full_id) for name, full_id in spared.items()}
+        self._pids["a process of the host"] = self._own.pid
+        self._born = {name: host.alive(pid) for name, pid in self._pids.items()}
+        self.lost = {name for name, born in self._born.items() if born is None}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, daemon=True)
+        self._thread.start()
+
+    def _look_on(self) -> None:
+        while not self._over.wait(0.2):
+            for name, pid in self._pids.items():
+                if host.alive(pid) != self._born[name]:
+                    self.lost.add(name)
+
+    def stop(self) -> set[str]:
+        """Ends the watch; the names of those that did not live through all of it."""
+        self._over.set()
+        self._thread.join()
+        self._own.kill()
+        self._own.wait()
+        return self.lost
+
+
+def expected_low(record: dict[str, Any], names: set[str], count: int = 3) -> set[str]:
+    """The lowest consumers by the policy, worked out from the record's own shares: the larger share
+    decides, then the smaller one; of equals the younger is lower, and names end with their age."""
+    entries = [entry for entry in record["containers"] if entry["name"] in names]
+
+    def place(entry: dict[str, Any]) -> tuple[float, float, int]:
+        shares = sorted((entry["cpu_share"], entry["memory_share"]))
+        return shares[1], shares[0], -int(entry["name"].removeprefix("idle"))
+
+    return {entry["name"] for entry in sorted(entries, key=place)[:count]}

@@ -1,0 +1,60 @@
+"""The scan of the kernel log finds every kind of splat, and nothing in a healthy log."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from harness.klog import complaints  # noqa: E402
+
+HEALTHY = """\
+[    0.116889] Kernel command line: root=/dev/vda kfence.sample_interval=100 cmgr.job=scenario
+[    0.437000] kfence: initialized - using 2097152 bytes for 255 objects at 0x(____ptrval____)
+[    0.505274] rcu: Hierarchical SRCU implementation.
+[    0.600000] rcu: \tRCU event tracing is enabled.
+[    3.859680] RAS: Correctable Errors collector initialized.
+[   40.742588] evm: overlay not supported
+[   49.123364] cmgr-job: begin scenario
+[   60.000000] sysinfo: loading out-of-tree module taints kernel.
+[  567.907760] cmgr-job: end scenario
+"""
+
+SPLATS = [
+    "------------[ cut here ]------------",
+    "WARNING: CPU: 1 PID: 812 at kernel/rcu/tree_plugin.h:332 rcu_note_context_switch+0x5d1/0x650",
+    "WARNING: possible circular locking dependency detected",
+    "WARNING: suspicious RCU usage",
+    "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+    "BUG: unable to handle page fault for address: ffffffffc0a1b000",
+    "BUG: KFENCE: use-after-free read in sysinfo_show+0x12/0x90 [sysinfo]",
+    "BUG: sleeping function called from invalid context at mm/slab.h:321",
+    "BUG: scheduling while atomic: cat/812/0x00000002",
+    "Oops: Oops: 0002 [#1] PREEMPT SMP NOPTI",
+    "Oops: general protection fault, probably for non-canonical address 0xdead000000000100: 0000",
+    "kernel BUG at mm/slub.c:4512!",
+    "rcu: INFO: rcu_preempt self-detected stall on CPU",
+    "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+    "INFO: task rmmod:913 blocked for more than 120 seconds.",
+    "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [cat:812]",
+    "refcount_t: underflow; use-after-free.",
+    "list_del corruption. prev->next should be ffff8881, but was dead000000000122",
+    "UBSAN: array-index-out-of-bounds in kmod/sysinfo.c:120:9",
+    "Kernel panic - not syncing: Fatal exception",
+]
+
+
+def test_healthy() -> None:
+    assert complaints(HEALTHY) == []
+
+
+@pytest.mark.parametrize("splat", SPLATS)
+def test_splat(splat: str) -> None:
+    log = HEALTHY.replace("[  567", f"[  100.000000] {splat}\n[  567")
+    assert [line for line in complaints(log) if splat in line]
+
+
+@pytest.mark.parametrize("mark", ["begin", "end"])
+def test_incomplete(mark: str) -> None:
+    assert complaints(HEALTHY.replace(f"cmgr-job: {mark}", ""))
