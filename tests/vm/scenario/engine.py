@@ -15,6 +15,10 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(SOCKET)
 
 
+class Refused(Exception):
+    """The engine's answer was an error: its HTTP status, and a text."""
+
+
 def call(method: str, path: str, body: object = None) -> Any:
     """The engine's answer, parsed; an error of the engine is raised with its text."""
     connection = _Connection("engine")
@@ -24,7 +28,7 @@ def call(method: str, path: str, body: object = None) -> Any:
     data = answer.read()
     connection.close()
     if answer.status >= 400:
-        raise RuntimeError(f"engine: {method} {path}: {answer.status} {data.decode()}")
+        raise Refused(answer.status, f"engine: {method} {path}: {answer.status} {data.decode()}")
     return json.loads(data) if data else None
 
 
@@ -58,4 +62,8 @@ def init_pid(full_id: str) -> int:
 def remove_all_but(names: set[str]) -> None:
     for entry in call("GET", "/containers/json?all=1"):
         if name_of(entry) not in names:
-            call("DELETE", f"/containers/{entry['Id']}?force=1&v=1")
+            try:
+                call("DELETE", f"/containers/{entry['Id']}?force=1&v=1")
+            except Refused as refused:
+                if refused.args[0] not in (404, 409):   # gone, or going already
+                    raise
