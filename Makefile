@@ -35,7 +35,7 @@ BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Wno-
 SOURCES := $(wildcard user/*.c user/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 C_FILES := $(wildcard kmod/*.[ch] bpf/*.[ch] user/*.[ch] user/*/*.[ch] docker/*/*.c \
-	tests/unit/*.[ch])
+	docker/*.h tests/unit/*.[ch])
 
 all: cmgr-bpf $(if $(wildcard $(KDIR)/Makefile),kmod,kmod-skipped)
 
@@ -113,8 +113,9 @@ $(BUILD)/tests/%: tests/unit/%.c tests/unit/unit.h $(UNIT_OBJECTS)
 unit: $(UNIT_TESTS)
 	$(Q)for test in $^; do $$test || exit 1; done
 
-pygraph-test:
-	$(Q)$(PYTHON) -m pytest -q pygraph/tests
+pytest:
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/vm/tests
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider pygraph/tests
 
 test-packages:
 	$(Q)tests/host-packages test
@@ -123,7 +124,7 @@ test-packages:
 test: test-packages
 	$(Q)$(MAKE) compilers
 	$(Q)$(MAKE) unit
-	$(Q)$(MAKE) pygraph-test
+	$(Q)$(MAKE) pytest
 	$(Q)$(MAKE) scenario
 
 scenario:
@@ -149,4 +150,4 @@ clean:
 	$(Q)rm -f docker/*/workload
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
-.PHONY: all kmod kmod-skipped objects compilers images unit pygraph-test test-packages test scenario demo run lint fmt clean
+.PHONY: all kmod kmod-skipped objects compilers images unit pytest test-packages test scenario demo run lint fmt clean

@@ -118,7 +118,7 @@ static int set_up(struct governor *governor)
 	if (!options->no_log)
 		tell_log_server(governor);
 	if (!options->no_cron && !options->dry_run &&
-	    schedule_install(options->spawn_count, options->docker_host))
+	    schedule_install(options->spawn_count, options->docker_host, options->run_dir))
 		return EXIT_FAILED;
 	return 0;
 }
@@ -284,7 +284,8 @@ static int spawn_command(const struct options *options)
 
 	if (err)
 		return doctor_engine_missing(options, err);
-	err = spawn(docker, options->spawn_count);
+	err = spawn(docker, options->spawn_count,
+		    options->spawn_with_daemon ? options->run_dir : NULL);
 	docker_close(docker);
 	return err == -ENOENT ? EXIT_MISSING : err ? EXIT_FAILED : EXIT_DONE;
 }

@@ -59,7 +59,8 @@ static const struct argp_option argp_options[] = {
 	 "the engine ($DOCKER_HOST or " DEFAULT_DOCKER_HOST ")", 5},
 	{"sysinfo", KEY_SYSINFO, "PATH", 0, "the module's file (/proc/sysinfo)", 5},
 	{"state-dir", KEY_STATE_DIR, "DIR", 0, "records that wait (/var/lib/cmgr-bpf)", 5},
-	{"run-dir", KEY_RUN_DIR, "DIR", 0, "lock and sysinfo.json (/run/cmgr-bpf)", 5},
+	{"run-dir", KEY_RUN_DIR, "DIR", 0,
+	 "lock and sysinfo.json (/run/cmgr-bpf); spawn: only while the daemon there runs", 5},
 	{"output", KEY_OUTPUT, "FILE", 0, "snapshot: write to FILE instead of stdout", 6},
 	{"count", KEY_COUNT, "N", 0, "spawn: how many containers (10)", 6},
 	{},
@@ -71,7 +72,7 @@ static const struct {
 	int keys[4];
 } own_keys[] = {
 	{COMMAND_SNAPSHOT, {KEY_OUTPUT, KEY_SYSINFO}},
-	{COMMAND_SPAWN, {KEY_COUNT, KEY_DOCKER_HOST}},
+	{COMMAND_SPAWN, {KEY_COUNT, KEY_DOCKER_HOST, KEY_RUN_DIR}},
 	{COMMAND_CLEANUP, {KEY_RUN_DIR}},
 };
 
@@ -212,6 +213,7 @@ static bool parse_place(int key, const char *arg, struct options *options)
 		return true;
 	case KEY_RUN_DIR:
 		options->run_dir = arg;
+		options->spawn_with_daemon = true;
 		return true;
 	case KEY_OUTPUT:
 		options->output = arg;

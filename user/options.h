@@ -32,6 +32,7 @@ struct options {
 	bool no_log;
 	bool no_cron;
 	unsigned int spawn_count; /* a minute by cron, or at once by "spawn" */
+	bool spawn_with_daemon;	  /* "spawn" stops once no daemon runs in run_dir */
 	const char *docker_host;
 	const char *log_url;
 	const char *sysinfo;

@@ -45,6 +45,13 @@ int run_dir_lock(const char *run_dir)
 	return fd;
 }
 
+bool run_dir_in_use(const char *run_dir)
+{
+	_cleanup_free_ char *path = format_text("%s/" RUN_LOCK, run_dir);
+
+	return path && !access(path, F_OK);
+}
+
 static void remove_in(const char *dir, const char *name)
 {
 	_cleanup_free_ char *path = format_text("%s/%s", dir, name);

@@ -3,6 +3,8 @@
 #ifndef CMGR_RUNDIR_H
 #define CMGR_RUNDIR_H
 
+#include <stdbool.h>
+
 #define RUN_LOCK    "lock"
 #define RUN_SYSINFO "sysinfo.json"
 
@@ -11,6 +13,9 @@
  * is closed, -EWOULDBLOCK (another holds it), or another -errno.
  */
 int run_dir_lock(const char *dir);
+
+/* Whether a daemon keeps its lock file there. */
+bool run_dir_in_use(const char *dir);
 
 /* Removes the files, the lock's last, and the directory. The caller holds the lock. */
 void run_dir_remove(const char *dir);

@@ -37,25 +37,27 @@ static int own_path(char *ret, size_t size)
 	return (size_t)length == size - 1 ? -ENAMETOOLONG : 0;
 }
 
-static int write_entry(const char *program, unsigned int count, const char *docker_host)
+static int write_entry(const char *program, unsigned int count, const char *docker_host,
+		       const char *run_dir)
 {
 	_cleanup_free_ char *entry = format_text(
 		"# Installed by cmgr-bpf while it runs; it removes this file when it ends.\n"
-		"* * * * * root %s spawn -n %u --docker-host %s >/dev/null\n",
-		program, count, docker_host);
+		"* * * * * root %s spawn -n %u --docker-host %s --run-dir %s >/dev/null\n",
+		program, count, docker_host, run_dir);
 
 	return entry ? write_file(SCHEDULE_PATH, entry, 0644) : -ENOMEM;
 }
 
-int schedule_install(unsigned int count, const char *docker_host)
+int schedule_install(unsigned int count, const char *docker_host, const char *run_dir)
 {
 	char program[PATH_MAX];
 	int err = own_path(program, sizeof(program));
 
-	if (!err && (check_plain("path", program) || check_plain("engine's URL", docker_host)))
+	if (!err && (check_plain("path", program) || check_plain("engine's URL", docker_host) ||
+		     check_plain("run directory", run_dir)))
 		return -EINVAL;
 	if (!err)
-		err = write_entry(program, count, docker_host);
+		err = write_entry(program, count, docker_host, run_dir);
 	if (err)
 		log_line("cannot write %s: %s; mend it or use --no-cron", SCHEDULE_PATH,
 			 strerror(-err));

@@ -8,10 +8,10 @@
 
 /*
  * Writes the entry, in place of one that a killed daemon left: each minute this very program is run
- * with "spawn -n @count" against @docker_host. 0, -EINVAL (a path that cron could not take as it is)
+ * with "spawn -n @count" against @docker_host, for as long as the daemon of @run_dir runs. 0, -EINVAL (a path that cron could not take as it is)
  * or -errno, with one line logged.
  */
-int schedule_install(unsigned int count, const char *docker_host);
+int schedule_install(unsigned int count, const char *docker_host, const char *run_dir);
 
 /* Removes the entry. No entry is success. 0 or -errno, with one line logged. */
 int schedule_remove(void);

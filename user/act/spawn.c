@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "rundir.h"
 #include "util.h"
 
 #define NAME_LENGTH 8
@@ -87,11 +88,11 @@ static int spawn_one(struct docker *docker)
 	return err;
 }
 
-int spawn(struct docker *docker, unsigned int count)
+int spawn(struct docker *docker, unsigned int count, const char *run_dir)
 {
 	int err = 0;
 
-	while (!err && count--)
+	while (!err && count-- && (!run_dir || run_dir_in_use(run_dir)))
 		err = spawn_one(docker);
 	return err;
 }

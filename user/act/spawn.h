@@ -7,8 +7,9 @@
 
 /*
  * Starts @count containers of random workload images under random names of 8 characters, each told
- * on stdout. 0, or -errno of the first that failed, with one line logged.
+ * on stdout. With @run_dir it stops early once no daemon runs there: what cron has begun must not
+ * outlive the daemon. 0, or -errno of the first that failed, with one line logged.
  */
-int spawn(struct docker *docker, unsigned int count);
+int spawn(struct docker *docker, unsigned int count, const char *run_dir);
 
 #endif
