@@ -61,7 +61,7 @@ static __always_inline struct cgroup_cpu *find_cgroup(__u64 id)
 	return bpf_map_lookup_elem(&cgroup_cpu, &id);
 }
 
-/* Charges @task with what it ran and waited since its mark. Runs on the task's CPU, IRQs off. */
+/* Charges @task with what it ran and waited since its mark. Runs on its CPU, and no switch between. */
 static __always_inline void charge(struct task_struct *task, __u64 switches)
 {
 	struct cgroup_cpu *cpu;

@@ -12,7 +12,7 @@
  */
 struct cgroup_cpu {
 	__u64 ran_ns;	 /* time on a CPU: task_struct.se.sum_exec_runtime */
-	__u64 waited_ns; /* time runnable without a CPU: task_struct.sched_info.run_delay */
+	__u64 waited_ns; /* waits for a CPU that are over: task_struct.sched_info.run_delay */
 	__u64 switches;	 /* times that a task of the cgroup left a CPU */
 };
 

@@ -17,7 +17,7 @@ static inline long exact_mm_counter(struct task_struct *task, struct mm_struct *
 	/* f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter") */
 	return percpu_counter_sum_positive(&mm->rss_stat[member]);
 #else
-	long pages = get_mm_counter(mm, member);
+	long pages = atomic_long_read(&mm->rss_stat.count[member]);
 #ifdef SPLIT_RSS_COUNTING
 	struct task_struct *thread;
 

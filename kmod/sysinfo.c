@@ -42,9 +42,8 @@ struct walk {
 	char cmdline[CMDLINE_BYTES];
 };
 
-struct usage {
-	u64 cpu_ns;
-	unsigned long vsz_kib, rss_kib;
+struct memory_usage {
+	unsigned long charged, anon, file; /* pages */
 };
 
 static struct cgroup_subsys_state *root_css;
@@ -115,19 +114,36 @@ static unsigned long lru_gen_pages(struct mem_cgroup *memcg, int type)
 	return pages;
 }
 
-static void show_cgroup(struct seq_file *m, struct cgroup_subsys_state *css)
+/* A cgroup without a memory controller of its own is charged to the next one above that has it. */
+static void sample_cgroup(struct cgroup *cgrp, struct memory_usage *usage)
 {
-	struct mem_cgroup *memcg = mem_cgroup_from_css(css);
-	unsigned long anon, file;
+	struct cgroup_subsys_state *css;
+	struct mem_cgroup *memcg;
 
-	/* Locked pages of both kinds share one list; reclaim can drop none of them. */
-	anon = lru_pages(memcg, LRU_INACTIVE_ANON) + lru_pages(memcg, LRU_ACTIVE_ANON) +
-	       lru_pages(memcg, LRU_UNEVICTABLE) + lru_gen_pages(memcg, LRU_GEN_ANON);
-	file = lru_pages(memcg, LRU_INACTIVE_FILE) + lru_pages(memcg, LRU_ACTIVE_FILE) +
-	       lru_gen_pages(memcg, LRU_GEN_FILE);
-	seq_printf(m, "cgroup %llu %lu %lu %lu", cgroup_id(css->cgroup),
-		   page_counter_read(&memcg->memory) * PAGE_KIB, anon * PAGE_KIB, file * PAGE_KIB);
-	put_text(m, path_of(css->cgroup, m->private));
+	rcu_read_lock();
+	css = rcu_dereference(cgrp->subsys[memory_cgrp_id]);
+	if (css) {
+		memcg = mem_cgroup_from_css(css);
+		usage->charged = page_counter_read(&memcg->memory);
+		/* Locked pages of both kinds share one list; reclaim can drop none of them. */
+		usage->anon =
+			lru_pages(memcg, LRU_INACTIVE_ANON) + lru_pages(memcg, LRU_ACTIVE_ANON) +
+			lru_pages(memcg, LRU_UNEVICTABLE) + lru_gen_pages(memcg, LRU_GEN_ANON);
+		usage->file = lru_pages(memcg, LRU_INACTIVE_FILE) +
+			      lru_pages(memcg, LRU_ACTIVE_FILE) +
+			      lru_gen_pages(memcg, LRU_GEN_FILE);
+	}
+	rcu_read_unlock();
+}
+
+static void show_cgroup(struct seq_file *m, struct cgroup *cgrp)
+{
+	struct memory_usage usage = {};
+
+	sample_cgroup(cgrp, &usage);
+	seq_printf(m, "cgroup %llu %lu %lu %lu", cgroup_id(cgrp), usage.charged * PAGE_KIB,
+		   usage.anon * PAGE_KIB, usage.file * PAGE_KIB);
+	put_text(m, path_of(cgrp, m->private));
 	seq_putc(m, '\n');
 }
 
@@ -136,23 +152,30 @@ static u64 process_cpu_ns(struct task_struct *task)
 {
 	struct signal_struct *sig = task->signal;
 	struct task_struct *thread;
-	unsigned int seq;
+	int seq, next_seq = 0;
+	unsigned long flags;
 	u64 cpu_ns;
 
 	rcu_read_lock();
 	do {
-		/* An exiting thread moves its time into the sum under this lock. */
-		seq = read_seqbegin(&sig->stats_lock);
+		/*
+		 * An exiting thread moves its time into the sum under this lock. The second round
+		 * takes it: threads could exit faster than all of them can be walked.
+		 */
+		seq = next_seq;
+		flags = read_seqbegin_or_lock_irqsave(&sig->stats_lock, &seq);
 		cpu_ns = sig->sum_sched_runtime;
 		for_each_thread(task, thread)
 			cpu_ns += READ_ONCE(thread->se.sum_exec_runtime);
-	} while (read_seqretry(&sig->stats_lock, seq));
+		next_seq = 1;
+	} while (need_seqretry(&sig->stats_lock, seq));
+	done_seqretry_irqrestore(&sig->stats_lock, seq, flags);
 	rcu_read_unlock();
 	return cpu_ns;
 }
 
 /* A leader may be a zombie while its threads live: the first thread with an mm speaks for all. */
-static void sample_memory(struct task_struct *task, struct usage *usage)
+static void sample_process(struct task_struct *task, unsigned long *vsz_kib, unsigned long *rss_kib)
 {
 	struct task_struct *thread;
 	struct mm_struct *mm;
@@ -162,11 +185,11 @@ static void sample_memory(struct task_struct *task, struct usage *usage)
 		task_lock(thread);
 		mm = thread->mm;
 		if (mm) {
-			usage->vsz_kib = READ_ONCE(mm->total_vm) * PAGE_KIB;
-			usage->rss_kib = (exact_mm_counter(task, mm, MM_FILEPAGES) +
-					  exact_mm_counter(task, mm, MM_ANONPAGES) +
-					  exact_mm_counter(task, mm, MM_SHMEMPAGES)) *
-					 PAGE_KIB;
+			*vsz_kib = READ_ONCE(mm->total_vm) * PAGE_KIB;
+			*rss_kib = (exact_mm_counter(task, mm, MM_FILEPAGES) +
+				    exact_mm_counter(task, mm, MM_ANONPAGES) +
+				    exact_mm_counter(task, mm, MM_SHMEMPAGES)) *
+				   PAGE_KIB;
 		}
 		task_unlock(thread);
 		if (mm)
@@ -220,7 +243,7 @@ static const char *cmdline_of(struct task_struct *task, struct walk *walk)
 static int show_process(struct seq_file *m, struct task_struct *task)
 {
 	struct walk *walk = m->private;
-	struct usage usage = {};
+	unsigned long vsz_kib = 0, rss_kib = 0;
 	char comm[TASK_COMM_LEN];
 	struct cgroup *cgrp;
 	bool in_container;
@@ -234,10 +257,10 @@ static int show_process(struct seq_file *m, struct task_struct *task)
 	in_container = has_container_id(path_of(cgrp, walk));
 	rcu_read_unlock();
 
-	sample_memory(task, &usage);
+	sample_process(task, &vsz_kib, &rss_kib);
 	get_task_comm(comm, task);
 	seq_printf(m, "process %d %llu %llu %llu %lu %lu", task_tgid_nr(task), id,
-		   task->start_boottime, process_cpu_ns(task), usage.vsz_kib, usage.rss_kib);
+		   task->start_boottime, process_cpu_ns(task), vsz_kib, rss_kib);
 	put_text(m, comm);
 	put_text(m, in_container ? cmdline_of(task, walk) : NULL);
 	seq_putc(m, '\n');
@@ -251,7 +274,7 @@ static bool next_cgroup(struct walk *walk)
 
 	rcu_read_lock();
 	do {
-		css = css_next_descendant_pre(css, root_css);
+		css = css_next_descendant_pre(css, &root_css->cgroup->self);
 	} while (css && !css_tryget_online(css));
 	rcu_read_unlock();
 	if (walk->css)
@@ -347,7 +370,7 @@ static int sysinfo_show(struct seq_file *m, void *v)
 	if (pos == HEAD_POS)
 		show_head(m);
 	else if (pos < PROCESS_POS)
-		show_cgroup(m, walk->css);
+		show_cgroup(m, walk->css->cgroup);
 	else if (pos < END_POS)
 		err = show_process(m, walk->task);
 	else
@@ -368,10 +391,13 @@ static const struct seq_operations sysinfo_seq_ops = {
 	.stop = sysinfo_stop,
 };
 
-/* The file tells the command lines of all users, as ptrace could. Root in a container may not ask. */
+/*
+ * The file tells the PIDs and command lines of the whole host, as ptrace could. A container may not
+ * ask, even with that capability, unless it was given the host's PIDs.
+ */
 static int sysinfo_open(struct inode *inode, struct file *file)
 {
-	if (!capable(CAP_SYS_PTRACE))
+	if (!capable(CAP_SYS_PTRACE) || task_active_pid_ns(current) != &init_pid_ns)
 		return -EPERM;
 	return seq_open_private(file, &sysinfo_seq_ops, sizeof(struct walk));
 }
@@ -394,9 +420,13 @@ static const struct proc_ops sysinfo_proc_ops = {
 /* insmod may run in a cgroup namespace, whose "/" is not the root of the hierarchy. */
 static struct cgroup_subsys_state *get_root_css(void)
 {
-	struct cgroup *here = cgroup_get_from_path("/"), *cgrp = here;
 	struct cgroup_subsys_state *css;
+	struct cgroup *here, *cgrp;
 
+	if (mem_cgroup_disabled())
+		return ERR_PTR(-ENODEV);
+	here = cgroup_get_from_path("/");
+	cgrp = here;
 	if (IS_ERR(here))
 		return ERR_CAST(here);
 	while (cgroup_parent(cgrp))
@@ -414,7 +444,7 @@ static int __init sysinfo_init(void)
 {
 	root_css = get_root_css();
 	if (IS_ERR(root_css)) {
-		pr_err("sysinfo: the memory controller is not on cgroup v2; boot with systemd.unified_cgroup_hierarchy=1\n");
+		pr_err("sysinfo: no memory controller on cgroup v2; boot with systemd.unified_cgroup_hierarchy=1 and without cgroup_disable=memory\n");
 		return PTR_ERR(root_css);
 	}
 	if (!proc_create(SYSINFO_NAME, 0400, NULL, &sysinfo_proc_ops)) {

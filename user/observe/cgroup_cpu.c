@@ -19,6 +19,7 @@
 
 struct cgroup_cpu_source {
 	struct cgroup_cpu_bpf *skel;
+	bool pinned;
 	int cpus;		   /* possible CPUs: the length of a per-CPU value */
 	uint64_t lost_tasks;	   /* when marks were last made */
 	uint64_t *keys;		   /* BATCH of them */
@@ -65,11 +66,13 @@ void cgroup_cpu_unpin(void)
 	rmdir(CGROUP_CPU_PIN_DIR);
 }
 
-static int pin(const struct cgroup_cpu_bpf *skel)
+static int pin(struct cgroup_cpu_source *source)
 {
+	const struct cgroup_cpu_bpf *skel = source->skel;
 	int err;
 
 	cgroup_cpu_unpin();
+	source->pinned = true;
 	err = make_dir(CGROUP_CPU_PIN_DIR, 0700);
 	if (!err)
 		err = bpf_map__pin(skel->maps.cgroup_cpu, PIN_CGROUP_CPU);
@@ -115,7 +118,7 @@ static int set_up(struct cgroup_cpu_source *source, const char **ret_doing)
 	if (err)
 		return err;
 	*ret_doing = "pin";
-	return pin(source->skel);
+	return pin(source);
 }
 
 int cgroup_cpu_open(struct cgroup_cpu_source **ret)
@@ -143,7 +146,8 @@ void cgroup_cpu_close(struct cgroup_cpu_source *source)
 {
 	if (!source)
 		return;
-	cgroup_cpu_unpin();
+	if (source->pinned)
+		cgroup_cpu_unpin();
 	cgroup_cpu_bpf__destroy(source->skel);
 	free(source->keys);
 	free(source->values);

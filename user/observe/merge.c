@@ -12,7 +12,7 @@
  * the same instant.
  */
 #define TICK_NS	       (10 * NS_PER_MS)
-#define TOLERANCE_PART 50 /* one part in 50 of the window: 2 % */
+#define TOLERANCE_PART 50 /* and one part in 50 of that time: 2 % */
 
 struct join {
 	const struct readings *before;
@@ -78,6 +78,24 @@ static void add_cgroup(const struct join *join, const struct cgroup *cgroup)
 	container->waited_ns += cpu.waited_ns;
 }
 
+/* What died below a container that lives on: nothing else tells the CPU time that it used. */
+static void add_dead_cgroup(const struct join *join, const struct cgroup *cgroup)
+{
+	struct container *container;
+	struct cgroup_cpu cpu;
+	const char *id;
+	bool top;
+
+	if (in_snapshot(join->now, cgroup->id))
+		return;
+	id = container_id_in(cgroup->path, &top);
+	container = id ? find_container(&join->window->containers, id) : NULL;
+	if (!container || !container->full_window || cpu_in_window(join, cgroup->id, &cpu))
+		return;
+	container->ran_ns += cpu.ran_ns;
+	container->waited_ns += cpu.waited_ns;
+}
+
 static struct container *container_of_process(const struct join *join,
 					      const struct process *process)
 {
@@ -132,13 +150,13 @@ static uint64_t distance(uint64_t a, uint64_t b)
 	return a > b ? a - b : b - a;
 }
 
-static uint64_t tolerance_ns(const struct join *join)
+static uint64_t tolerance_ns(const struct join *join, uint64_t module_ns)
 {
 	uint64_t skew_ns =
 		distance(join->now->cpu.boottime_ns - join->before->cpu.boottime_ns,
 			 join->now->snapshot.boottime_ns - join->before->snapshot.boottime_ns);
 
-	return join->window->cpus * (TICK_NS + skew_ns + join->window->length_ns / TOLERANCE_PART);
+	return join->window->cpus * (TICK_NS + skew_ns) + module_ns / TOLERANCE_PART;
 }
 
 /* The second witness: live processes cannot have run longer than their cgroup. */
@@ -154,10 +172,31 @@ static void compare_witnesses(const struct join *join, const uint64_t *module_ns
 			container->unsure = "its cgroup is not in the kernel's reading";
 		else if (!container->start_ns)
 			container->unsure = "none of its processes is in the kernel's reading";
-		else
+		else if (container->start_ns < join->now->snapshot.boottime_ns)
 			container->age_ns = join->now->snapshot.boottime_ns - container->start_ns;
-		if (container->full_window && module_ns[i] > container->ran_ns + tolerance_ns(join))
+		if (container->full_window &&
+		    module_ns[i] > container->ran_ns + tolerance_ns(join, module_ns[i]))
 			container->unsure = "the module and BPF disagree about its CPU time";
+	}
+}
+
+/* The CPU time of a container that is gone, with the cgroups that died below it. */
+static void add_gone_cpu(const struct join *join, struct gone *gone)
+{
+	const struct snapshot *last = &join->before->snapshot;
+	size_t i;
+
+	for (i = 0; i < last->cgroup_count; i++) {
+		struct cgroup_cpu cpu;
+		bool top;
+		const char *id = container_id_in(last->cgroups[i].path, &top);
+
+		if (!id || strncmp(id, gone->id, CONTAINER_ID_DIGITS) ||
+		    in_snapshot(join->now, last->cgroups[i].id) ||
+		    cpu_in_window(join, last->cgroups[i].id, &cpu))
+			continue;
+		gone->ran_ns += cpu.ran_ns;
+		gone->waited_ns += cpu.waited_ns;
 	}
 }
 
@@ -167,17 +206,13 @@ static int add_gone(const struct join *join, const struct container_list *known,
 	struct window *window = join->window;
 	struct gone gone = {.cgroup_id = cgroup->id};
 	const struct container *was;
-	struct cgroup_cpu cpu;
 	bool top;
 	const char *id = container_id_in(cgroup->path, &top);
 
 	if (!id || !top || in_snapshot(join->now, cgroup->id))
 		return 0;
 	memcpy(gone.id, id, CONTAINER_ID_DIGITS);
-	if (!cpu_in_window(join, cgroup->id, &cpu)) {
-		gone.ran_ns = cpu.ran_ns;
-		gone.waited_ns = cpu.waited_ns;
-	}
+	add_gone_cpu(join, &gone);
 	was = find_container(known, id);
 	if (was) {
 		gone.removed = was->acted;
@@ -230,20 +265,11 @@ int merge(const struct readings *before, const struct readings *now, struct wind
 		return -ENOMEM;
 	for (i = 0; i < now->snapshot.cgroup_count; i++)
 		add_cgroup(&join, &now->snapshot.cgroups[i]);
+	for (i = 0; i < before->snapshot.cgroup_count; i++)
+		add_dead_cgroup(&join, &before->snapshot.cgroups[i]);
 	add_processes(&join, module_ns);
 	compare_witnesses(&join, module_ns);
 	return judge_readings(&join);
-}
-
-/* Without a memory controller of its own a cgroup has no record, but its processes name it. */
-static bool has_process(const struct snapshot *snapshot, uint64_t cgroup_id)
-{
-	size_t i;
-
-	for (i = 0; i < snapshot->process_count; i++)
-		if (snapshot->processes[i].cgroup_id == cgroup_id)
-			return true;
-	return false;
 }
 
 bool is_dead_and_reported(const struct readings *before, const struct readings *now,
@@ -252,8 +278,7 @@ bool is_dead_and_reported(const struct readings *before, const struct readings *
 	const struct cgroup_cpu_row *was = cpu_reading_find(&before->cpu, row->cgroup_id);
 
 	return was && !memcmp(&was->total, &row->total, sizeof(row->total)) &&
-	       !in_snapshot(before, row->cgroup_id) && !in_snapshot(now, row->cgroup_id) &&
-	       !has_process(&now->snapshot, row->cgroup_id);
+	       !in_snapshot(before, row->cgroup_id) && !in_snapshot(now, row->cgroup_id);
 }
 
 void readings_free(struct readings *readings)
