@@ -13,20 +13,21 @@ int cycle_run(struct governor *governor, bool final)
 {
 	const struct options *options = governor->options;
 	struct window window = {};
-	int err;
+	int err, report_err = 0;
 
 	err = observe(governor, final, &window);
 	if (!err)
 		err = plan_build(&window, &options->policy);
-	if (!err)
+	if (!err) {
 		err = reap(governor->docker, &window.containers, &options->policy,
 			   options->dry_run);
-	if (!err)
-		err = report(governor, final, &window);
-	if (err)
-		log_line("the cycle failed: %s", strerror(-err));
+		/* Whatever became of that, some may have been removed. */
+		report_err = report(governor, final, &window);
+	}
+	if (err || report_err)
+		log_line("the cycle failed: %s", strerror(err ? -err : -report_err));
 
 	observe_remember(governor, &window);
 	window_free(&window);
-	return err;
+	return err ? err : report_err;
 }

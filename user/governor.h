@@ -18,6 +18,7 @@ struct governor {
 	struct ship ship; /* spool and ship are unused with --no-log */
 	struct run run;
 	char *sysinfo_json; /* path */
+	bool scheduled;	    /* the cron entry is there */
 
 	/* observe/ */
 	struct readings latest;	     /* the beginning of the next window */
@@ -27,6 +28,7 @@ struct governor {
 	uint64_t snapshot_us; /* what the last readings took */
 
 	/* report/ */
+	bool stdout_failed; /* and that has been told */
 	uint64_t seq;
 	uint64_t self_cpu_ns; /* at the last record */
 	struct bpf_cost self_bpf;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 
 #include "act/schedule.h"
@@ -47,19 +48,28 @@ static int set_run(struct run *run)
 	return run->host ? 0 : -ENOMEM;
 }
 
-/* The container that the daemon runs in, by its own cgroup: 0::/system.slice/docker-0f3c….scope */
+/*
+ * The container that the daemon runs in, by its own cgroup: 0::/system.slice/docker-0f3c….scope, or
+ * 0::/ in a cgroup namespace, whose root is then mounted there.
+ */
 static void find_own_container(struct policy *policy)
 {
-	_cleanup_free_ char *text = NULL;
-	const char *id;
+	_cleanup_free_ char *text = NULL, *path = NULL;
+	const char *id, *own;
+	struct stat st;
 	size_t size;
 	bool top;
 
-	if (read_file("/proc/self/cgroup", 1 << 16, &text, &size))
+	if (read_file("/proc/self/cgroup", 1 << 16, &text, &size) || strncmp(text, "0::", 3))
 		return;
-	id = container_id_in(text, &top);
+	own = text + 3;
+	text[strcspn(text, "\n")] = '\0';
+	id = container_id_in(own, &top);
 	if (id)
 		memcpy(policy->own_id, id, CONTAINER_ID_DIGITS);
+	path = format_text("/sys/fs/cgroup%s", own);
+	if (path && !stat(path, &st))
+		policy->own_cgroup_id = st.st_ino;
 }
 
 static int lock_failed(const char *run_dir, int err)
@@ -68,7 +78,9 @@ static int lock_failed(const char *run_dir, int err)
 		log_line("another cmgr-bpf is running (lock %s/" RUN_LOCK ")", run_dir);
 		return EXIT_RUNNING;
 	}
-	log_line("cannot lock %s/" RUN_LOCK ": %s", run_dir, strerror(-err));
+	log_line("cannot lock %s/" RUN_LOCK ": %s", run_dir,
+		 err == -EPERM ? "the folder or the file is not root's alone to write"
+			       : strerror(-err));
 	return EXIT_FAILED;
 }
 
@@ -76,16 +88,22 @@ static int open_log(struct governor *governor)
 {
 	const struct options *options = governor->options;
 	_cleanup_free_ char *spool_dir = format_text("%s/spool", options->state_dir);
-	int err = spool_dir ? make_dir(options->state_dir, 0700) : -ENOMEM;
+	int err = spool_dir ? make_own_dir(options->state_dir, 0700) : -ENOMEM;
 
 	if (!err)
 		err = spool_open(spool_dir, &governor->spool);
-	if (err) {
+	if (err)
 		log_line("cannot use the folder %s: %s; name another with --state-dir",
-			 options->state_dir, strerror(-err));
+			 options->state_dir,
+			 err == -EWOULDBLOCK ? "another cmgr-bpf uses it"
+			 : err == -EPERM     ? "it is not root's alone to write"
+					     : strerror(-err));
+	if (err)
 		return err;
-	}
-	return ship_open(options->log_url, &governor->ship);
+	err = ship_open(options->log_url, &governor->ship);
+	if (err)
+		log_line("cannot make a connection: %s", strerror(-err));
+	return err;
 }
 
 static void tell_log_server(struct governor *governor)
@@ -105,14 +123,17 @@ static int set_up(struct governor *governor)
 		return EXIT_FAILED;
 	}
 	governor->sysinfo_json = format_text("%s/" RUN_SYSINFO, options->run_dir);
-	if (!governor->sysinfo_json)
+	if (!governor->sysinfo_json) {
+		log_line("out of memory");
 		return EXIT_FAILED;
+	}
 	err = docker_open(options->docker_host, options->no_log ? 0 : url_port(options->log_url),
 			  &governor->docker);
 	if (err)
 		return doctor_engine_missing(options, err);
-	if (cgroup_cpu_open(&governor->cpu_source))
-		return EXIT_MISSING;
+	err = cgroup_cpu_open(&governor->cpu_source);
+	if (err)
+		return err == -EBUSY ? EXIT_RUNNING : err == -ENOMEM ? EXIT_FAILED : EXIT_MISSING;
 	if (!options->no_log && open_log(governor))
 		return EXIT_FAILED;
 	if (!options->no_log)
@@ -120,15 +141,19 @@ static int set_up(struct governor *governor)
 	if (!options->no_cron && !options->dry_run &&
 	    schedule_install(options->spawn_count, options->docker_host, options->run_dir))
 		return EXIT_FAILED;
+	governor->scheduled = !options->no_cron && !options->dry_run;
 	return 0;
+}
+
+static void unschedule(struct governor *governor)
+{
+	if (governor->scheduled && !schedule_remove())
+		governor->scheduled = false;
 }
 
 static void tear_down(struct governor *governor)
 {
-	const struct options *options = governor->options;
-
-	if (!options->no_cron && !options->dry_run)
-		schedule_remove();
+	unschedule(governor);
 	cgroup_cpu_close(governor->cpu_source);
 	docker_close(governor->docker);
 	ship_close(&governor->ship);
@@ -153,7 +178,7 @@ static int open_timer(uint64_t interval_s)
 	return fd;
 }
 
-/* From here on SIGINT and SIGTERM are read from the descriptor, between cycles. */
+/* From here on the signals that end the run are read from the descriptor, between cycles. */
 static int open_signals(void)
 {
 	sigset_t set;
@@ -161,6 +186,8 @@ static int open_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
@@ -199,10 +226,14 @@ static int loop(struct governor *governor, int timer_fd, int signal_fd)
 
 		tell_waiting(options);
 		tick = wait_for_tick(timer_fd, signal_fd);
-		if (tick < 0)
+		if (tick < 0) {
+			log_line("cannot wait: %s", strerror(-tick));
 			return tick;
+		}
 		if (!tick) {
 			log_line("leaving: the last pass, then the final graphs");
+			/* First: what it would create from now on nobody would look at. */
+			unschedule(governor);
 			return cycle_run(governor, true);
 		}
 		err = cycle_run(governor, false);
@@ -219,6 +250,8 @@ static int govern(struct governor *governor, int signal_fd)
 
 	if (!status) {
 		timer_fd = open_timer(governor->options->interval_s);
+		if (timer_fd < 0)
+			log_line("cannot make a timer: %s", strerror(errno));
 		if (timer_fd < 0 || loop(governor, timer_fd, signal_fd))
 			status = EXIT_FAILED;
 		report_finish(governor);
@@ -241,12 +274,16 @@ static int run(struct options *options)
 	status = doctor_require(options);
 	if (status)
 		return status;
+	signal_fd = open_signals();
+	if (signal_fd < 0) {
+		log_line("cannot listen for signals: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
 	lock_fd = run_dir_lock(options->run_dir);
 	if (lock_fd < 0)
 		return lock_failed(options->run_dir, lock_fd);
 	find_own_container(&options->policy);
-	signal_fd = open_signals();
-	status = signal_fd < 0 ? EXIT_FAILED : govern(&governor, signal_fd);
+	status = govern(&governor, signal_fd);
 	run_dir_remove(options->run_dir);
 	return status;
 }
@@ -268,7 +305,7 @@ static int snapshot_command(const struct options *options)
 	if (!json)
 		err = -ENOMEM;
 	else if (options->output)
-		err = write_file(options->output, json, 0600);
+		err = overwrite_file(options->output, json, 0600);
 	else if (fputs(json, stdout) == EOF || fflush(stdout))
 		err = -errno;
 	if (err)
@@ -298,8 +335,10 @@ static int cleanup_command(const struct options *options)
 
 	if (lock_fd < 0)
 		return lock_failed(options->run_dir, lock_fd);
+	err = cgroup_cpu_unpin();
+	if (err == -EBUSY)
+		return EXIT_RUNNING;
 	err = schedule_remove();
-	cgroup_cpu_unpin();
 	run_dir_remove(options->run_dir);
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
@@ -326,6 +365,8 @@ int main(int argc, char **argv)
 	struct options options;
 	int status;
 
+	/* A reader that goes away must not end the daemon in the middle of its work. */
+	signal(SIGPIPE, SIG_IGN);
 	options_parse(argc, argv, &options);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	status = run_command(&options);

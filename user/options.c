@@ -196,7 +196,16 @@ static bool parse_flag(int key, struct options *options)
 	}
 }
 
-static bool parse_place(int key, const char *arg, struct options *options)
+/* Cron, and a daemon that is looked for from elsewhere, have other working directories. */
+static const char *absolute(const struct argp_state *state, int key, const char *arg)
+{
+	if (arg[0] != '/')
+		argp_error(state, "--%s takes an absolute path, not '%s'", option_name(key), arg);
+	return arg;
+}
+
+static bool parse_place(int key, const char *arg, const struct argp_state *state,
+			struct options *options)
 {
 	switch (key) {
 	case KEY_DOCKER_HOST:
@@ -209,10 +218,10 @@ static bool parse_place(int key, const char *arg, struct options *options)
 		options->sysinfo = arg;
 		return true;
 	case KEY_STATE_DIR:
-		options->state_dir = arg;
+		options->state_dir = absolute(state, key, arg);
 		return true;
 	case KEY_RUN_DIR:
-		options->run_dir = arg;
+		options->run_dir = absolute(state, key, arg);
 		options->spawn_with_daemon = true;
 		return true;
 	case KEY_OUTPUT:
@@ -231,7 +240,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		argp_error(state, "--%s does not go with '%s'", option_name(key),
 			   command_names[options->command]);
 	if (parse_policy(key, arg, state, &options->policy) || parse_flag(key, options) ||
-	    parse_place(key, arg, options))
+	    parse_place(key, arg, state, options))
 		return 0;
 	switch (key) {
 	case KEY_INTERVAL:

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "util.h"
@@ -16,31 +15,50 @@ static bool is_file_at(int fd, const char *path)
 	       held.st_dev == named.st_dev;
 }
 
+/* A lock of the open file, not of the process: it can be asked for without being taken. */
+static struct flock whole_file(short type)
+{
+	return (struct flock){.l_type = type, .l_whence = SEEK_SET};
+}
+
+/* A descriptor of the lock file, locked, or -errno. */
+static int lock_file(const char *path)
+{
+	struct flock lock = whole_file(F_WRLCK);
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	struct stat st;
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st))
+		err = -errno;
+	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		err = -EPERM;
+	else if (fcntl(fd, F_OFD_SETLK, &lock))
+		err = errno == EACCES ? -EWOULDBLOCK : -errno;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
 int run_dir_lock(const char *run_dir)
 {
 	_cleanup_free_ char *path = format_text("%s/" RUN_LOCK, run_dir);
-	int fd, err;
+	int fd, err = path ? make_own_dir(run_dir, 0755) : -ENOMEM;
 
-	if (!path)
-		return -ENOMEM;
-	err = make_dir(run_dir, 0755);
 	if (err)
 		return err;
 	for (;;) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (fd < 0)
-			return -errno;
-		if (flock(fd, LOCK_EX | LOCK_NB)) {
-			err = -errno;
-			close(fd);
-			return err;
-		}
+		fd = lock_file(path);
 		/* The one before us removes the file at its end: a lock on that would lock nothing. */
-		if (is_file_at(fd, path))
+		if (fd < 0 || is_file_at(fd, path))
 			break;
 		close(fd);
 	}
-	if (!ftruncate(fd, 0))
+	if (fd >= 0 && !ftruncate(fd, 0))
 		dprintf(fd, "%d\n", getpid());
 	return fd;
 }
@@ -48,8 +66,10 @@ int run_dir_lock(const char *run_dir)
 bool run_dir_in_use(const char *run_dir)
 {
 	_cleanup_free_ char *path = format_text("%s/" RUN_LOCK, run_dir);
+	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	struct flock lock = whole_file(F_WRLCK);
 
-	return path && !access(path, F_OK);
+	return fd >= 0 && !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
 
 static void remove_in(const char *dir, const char *name)

@@ -14,7 +14,7 @@
  */
 int run_dir_lock(const char *dir);
 
-/* Whether a daemon keeps its lock file there. */
+/* Whether a daemon holds the lock there. */
 bool run_dir_in_use(const char *dir);
 
 /* Removes the files, the lock's last, and the directory. The caller holds the lock. */

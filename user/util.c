@@ -126,7 +126,10 @@ static int sync_dir_of(const char *path)
 	if (!copy)
 		return -ENOMEM;
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 || fsync(fd) ? -errno : 0;
+	if (fd < 0)
+		return -errno;
+	/* Some file systems cannot, and need not. */
+	return fsync(fd) && errno != EINVAL && errno != ENOTSUP ? -errno : 0;
 }
 
 int write_file(const char *path, const char *text, unsigned int mode)
@@ -150,6 +153,29 @@ int write_file(const char *path, const char *text, unsigned int mode)
 		return err;
 	}
 	return sync_dir_of(path);
+}
+
+int overwrite_file(const char *path, const char *text, unsigned int mode)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	int err = fd < 0 ? -errno : write_all(fd, text, strlen(text));
+
+	/* A terminal or /dev/null has nothing to sync. */
+	return err == -EINVAL || err == -ENOTSUP || err == -EROFS ? 0 : err;
+}
+
+int make_own_dir(const char *path, unsigned int mode)
+{
+	struct stat st;
+	int err = make_dir(path, mode);
+
+	if (err)
+		return err;
+	if (lstat(path, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	return st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) ? 0 : -EPERM;
 }
 
 int make_dir(const char *path, unsigned int mode)

@@ -61,6 +61,15 @@ int read_file(const char *path, size_t limit, char **ret_text, size_t *ret_size)
 /* Writes @text to @path whole or not at all: a temporary file beside it, fsync, rename, fsync. */
 int write_file(const char *path, const char *text, unsigned int mode);
 
+/* Writes @text to whatever @path is, as a shell's ">" does. 0 or -errno. */
+int overwrite_file(const char *path, const char *text, unsigned int mode);
+
+/*
+ * make_dir() that refuses one that is not ours alone to write: -EPERM, or -ENOTDIR for a link or
+ * anything else.
+ */
+int make_own_dir(const char *path, unsigned int mode);
+
 /* mkdir that accepts an existing directory. */
 int make_dir(const char *path, unsigned int mode);
 

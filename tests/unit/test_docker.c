@@ -18,17 +18,19 @@ static void reads_an_inspection(void **state)
 {
 	struct docker_state s = {};
 	struct http_call call = reply(
-		"{\"Id\":\"" ID "\",\"State\":{\"Status\":\"running\",\"StartedAt\":\"2026Z\"},"
+		"{\"Id\":\"" ID
+		"\",\"Name\":\"/N2Cnmb5c\",\"State\":{\"Status\":\"running\",\"StartedAt\":\"2026Z\"},"
 		"\"Config\":{\"Labels\":{\"cmgr.managed\":\"true\",\"cmgr.protect\":\"no\"}}}\n");
 
 	(void)state;
 	assert_int_equal(docker_inspect_result(&call, 200, &s), 0);
 	assert_string_equal(s.id, ID);
+	assert_string_equal(s.name, "N2Cnmb5c");
 	assert_string_equal(s.started_at, "2026Z");
 	assert_true(s.running);
 	assert_true(s.managed);
 	assert_false(s.labelled_protect);
-	free(s.started_at);
+	docker_state_free(&s);
 }
 
 static void refuses_other_inspections(void **state)
@@ -76,14 +78,15 @@ static void only_a_running_container_is_running(void **state)
 	for (i = 0; i < ARRAY_SIZE(others); i++) {
 		struct docker_state s = {};
 		_cleanup_free_ char *body = format_text(
-			"{\"Id\":\"" ID "\",\"State\":{\"Status\":\"%s\",\"StartedAt\":\"x\"}}",
+			"{\"Id\":\"" ID
+			"\",\"Name\":\"/x\",\"State\":{\"Status\":\"%s\",\"StartedAt\":\"x\"}}",
 			others[i]);
 		struct http_call call = reply(body);
 
 		assert_int_equal(docker_inspect_result(&call, 200, &s), 0);
 		assert_false(s.running);
 		assert_false(s.managed);
-		free(s.started_at);
+		docker_state_free(&s);
 	}
 }
 

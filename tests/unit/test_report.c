@@ -86,7 +86,8 @@ static void a_record_has_the_fields_of_its_contract(void **state)
 
 static void the_console_keeps_its_shape(void **state)
 {
-	struct window window = {.memory = {12039168, 1226752, 2}, .containers = {&removed, 1}};
+	struct window window = {
+		.has_reading = true, .memory = {12039168, 1226752, 2}, .containers = {&removed, 1}};
 	_cleanup_free_ char *printed = NULL;
 	size_t size;
 	FILE *out = open_memstream(&printed, &size);

@@ -138,7 +138,10 @@ static void finds_the_outermost_container(void **state)
 		{"/docker/" ID "/docker/" ID, true, false},
 		{"/docker/" ID "/init", true, false},
 		{"/system.slice/docker.service", false, false},
-		{"/docker/0" ID, false, false}, /* 65 digits are no ID */
+		{"/docker/0" ID, false, false},			   /* 65 digits are no ID */
+		{"/user.slice/" ID "-4f2a.service", false, false}, /* Podman's health check */
+		{"/evil-" ID ".scope", false, false},
+		{"/x/docker-" ID ".scope/init", true, false},
 		{"/docker/0123456789abcdef", false, false},
 		{"", false, false},
 		{NULL, false, false},

@@ -58,7 +58,7 @@ static const char *change(const struct container *container, const struct docker
 		return "it was restarted meanwhile";
 	if (!state->running)
 		return "it is not running any more";
-	if (state->labelled_protect)
+	if (state->labelled_protect || policy_protects(policy, state->name))
 		return "it is protected now";
 	if (!state->managed && !policy->scope_all)
 		return "it is not managed any more";
@@ -105,7 +105,12 @@ static int after_inspection(struct reaper *reaper, struct removal *removal, long
 		return set_outcome(container, error_outcome(err));
 	}
 	changed = change(container, &state, reaper->policy);
-	free(state.started_at);
+	if (strcmp(container->started_at, state.started_at)) {
+		/* To be asked again: it is another incarnation that the next cycle measures. */
+		free(container->started_at);
+		container->started_at = NULL;
+	}
+	docker_state_free(&state);
 	if (changed) {
 		finish(reaper, removal);
 		return set_outcome(container, format_text("kept: %s", changed));
@@ -188,26 +193,41 @@ static int fill(struct reaper *reaper, struct container_list *list, size_t *posi
 	return err;
 }
 
+/* Takes up every call that has ended. 1 if there was one, 0 or -errno. */
+static int advance_ended(struct reaper *reaper)
+{
+	const CURLMsg *message;
+	int left, err, any = 0;
+
+	while ((message = curl_multi_info_read(reaper->multi, &left))) {
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		err = advance(reaper, message);
+		if (err)
+			return err;
+		any = 1;
+	}
+	return any;
+}
+
 static int run(struct reaper *reaper, struct container_list *list)
 {
 	size_t position = 0;
-	int err;
+	int active, any, err;
 
-	do {
-		int active, left;
-		const CURLMsg *message;
-
+	for (;;) {
 		err = fill(reaper, list, &position);
 		if (err || !reaper->running)
 			return err;
-		if (curl_multi_perform(reaper->multi, &active) ||
-		    curl_multi_poll(reaper->multi, NULL, 0, POLL_MS, NULL))
+		if (curl_multi_perform(reaper->multi, &active))
 			return -ENOMEM;
-		while (!err && (message = curl_multi_info_read(reaper->multi, &left)))
-			if (message->msg == CURLMSG_DONE)
-				err = advance(reaper, message);
-	} while (!err);
-	return err;
+		any = advance_ended(reaper);
+		if (any < 0)
+			return any;
+		/* Between an inspection and its action there must be no wait. */
+		if (!any && curl_multi_poll(reaper->multi, NULL, 0, POLL_MS, NULL))
+			return -ENOMEM;
+	}
 }
 
 static int decide_outcomes(struct container_list *list, bool dry_run)

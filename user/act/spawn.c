@@ -48,7 +48,8 @@ static void random_name(char *ret)
 	ret[NAME_LENGTH] = '\0';
 }
 
-static int run_named(struct docker *docker, const struct workload *workload, const char *name)
+static int run_named(struct docker *docker, const struct workload *workload, const char *name,
+		     char **ret_why)
 {
 	_cleanup_free_ char *setting = NULL;
 	struct docker_spec spec = {
@@ -66,23 +67,33 @@ static int run_named(struct docker *docker, const struct workload *workload, con
 			return -ENOMEM;
 	}
 	spec.env = (const char *const[]){setting, NULL};
-	return docker_run(docker, &spec);
+	return docker_run(docker, &spec, ret_why);
+}
+
+static void tell_failed(const struct workload *workload, int err, const char *why)
+{
+	if (err == -ENOENT)
+		log_line("the image %s is missing; build it: make images", workload->image);
+	else
+		log_line("cannot start a container of %s: %s", workload->image,
+			 why ? why : strerror(-err));
 }
 
 static int spawn_one(struct docker *docker)
 {
 	const struct workload *workload = &workloads[random_below(ARRAY_SIZE(workloads))];
+	_cleanup_free_ char *why = NULL;
 	char name[NAME_LENGTH + 1];
 	int tries, err = -EEXIST;
 
 	for (tries = 0; err == -EEXIST && tries < NAME_TRIES; tries++) {
+		free(why);
+		why = NULL;
 		random_name(name);
-		err = run_named(docker, workload, name);
+		err = run_named(docker, workload, name, &why);
 	}
-	if (err == -ENOENT)
-		log_line("the image %s is missing; build it: make images", workload->image);
-	else if (err)
-		log_line("cannot start a container of %s: %s", workload->image, strerror(-err));
+	if (err)
+		tell_failed(workload, err, why);
 	else
 		printf("Created container '%s' from %s\n", name, workload->image);
 	return err;

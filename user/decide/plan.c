@@ -21,18 +21,14 @@ struct plan {
 /* Why a container is never touched, or NULL. */
 static const char *protection(const struct container *container, const struct policy *policy)
 {
-	size_t i;
-
 	if (container->labelled_protect)
 		return "label cmgr.protect=true";
 	if (container->is_log_server)
 		return "it publishes the log server's port";
-	if (!strcmp(container->id, policy->own_id))
+	if (!strcmp(container->id, policy->own_id) ||
+	    (container->cgroup_id && container->cgroup_id == policy->own_cgroup_id))
 		return "the daemon runs in it";
-	for (i = 0; i < policy->protect_count; i++)
-		if (!strcmp(container->name, policy->protect[i]))
-			return "named by --protect";
-	return NULL;
+	return policy_protects(policy, container->name) ? "named by --protect" : NULL;
 }
 
 static char *age_reason(const struct container *container, const struct policy *policy)

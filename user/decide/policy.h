@@ -3,6 +3,8 @@
 #ifndef CMGR_DECIDE_POLICY_H
 #define CMGR_DECIDE_POLICY_H
 
+#include <string.h>
+
 #include "container.h"
 
 enum rank_key {
@@ -21,7 +23,19 @@ struct policy {
 	enum action action;
 	char **protect; /* names */
 	size_t protect_count;
-	char own_id[CONTAINER_ID_DIGITS + 1]; /* the daemon's own container; "" outside of one */
+	/* The daemon's own container, by either: in a cgroup namespace its path tells no ID. */
+	char own_id[CONTAINER_ID_DIGITS + 1]; /* "": not known */
+	uint64_t own_cgroup_id;		      /* 0: not known */
 };
+
+static inline bool policy_protects(const struct policy *policy, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < policy->protect_count; i++)
+		if (!strcmp(name, policy->protect[i]))
+			return true;
+	return false;
+}
 
 #endif

@@ -163,6 +163,16 @@ static int parse_container(const struct docker *docker, const cJSON *json, struc
 	return c->name && c->image ? 0 : -ENOMEM;
 }
 
+static bool is_listed(const struct container_list *list, size_t count, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (!strcmp(list->items[i].id, id))
+			return true;
+	return false;
+}
+
 static int parse_list(const struct docker *docker, const cJSON *json, struct container_list *list)
 {
 	const cJSON *item;
@@ -178,28 +188,53 @@ static int parse_list(const struct docker *docker, const cJSON *json, struct con
 		err = parse_container(docker, item, &list->items[list->count++]);
 		if (err)
 			return err;
+		if (is_listed(list, list->count - 1, list->items[list->count - 1].id))
+			return -EBADMSG;
 	}
 	return 0;
 }
 
-int docker_list(struct docker *docker, struct container_list *ret)
+/* "status 400: client version 1.44 is too new", or what became of the call. */
+static char *tell(const struct http_call *call, int err, long status)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (err)
+		return strdup(strerror(-err));
+	text = docker_error_text(call);
+	return format_text("status %ld: %s", status, text ? text : "");
+}
+
+static int list_result(struct docker *docker, struct container_list *ret)
 {
 	struct container_list list = {};
-	long status;
-	cJSON *json;
-	int err = prepare(docker, &docker->call, "GET", "/containers/json", NULL, CALL_TIMEOUT_MS);
+	cJSON *json = http_call_json(&docker->call);
+	int err = parse_list(docker, json, &list);
 
-	if (!err)
-		err = http_call_run(&docker->call, &status);
-	if (err)
-		return err;
-	json = http_call_json(&docker->call);
-	err = status == 200 ? parse_list(docker, json, &list) : -EIO;
 	cJSON_Delete(json);
 	if (err)
 		container_list_free(&list);
 	else
 		*ret = list;
+	return err;
+}
+
+int docker_list(struct docker *docker, struct container_list *ret, char **ret_why)
+{
+	long status;
+	int err = prepare(docker, &docker->call, "GET", "/containers/json", NULL, CALL_TIMEOUT_MS);
+
+	if (!err)
+		err = http_call_run(&docker->call, &status);
+	if (!err && status == 200)
+		err = list_result(docker, ret);
+	else if (!err) {
+		*ret_why = tell(&docker->call, 0, status);
+		negotiate(docker); /* an engine that was upgraded may refuse our version */
+		return -EIO;
+	}
+	if (err)
+		*ret_why = tell(&docker->call, err, 0);
 	return err;
 }
 
@@ -213,11 +248,22 @@ int docker_inspect(struct docker *docker, struct container *container)
 		err = http_call_run(&docker->call, &status);
 	if (!err)
 		err = docker_inspect_result(&docker->call, status, &state);
-	if (err)
-		return err;
-	free(container->started_at);
-	container->started_at = state.started_at;
-	return 0;
+	if (!err && strcmp(state.id, container->id))
+		err = -EBADMSG;
+	if (!err) {
+		free(container->started_at);
+		container->started_at = state.started_at;
+		state.started_at = NULL;
+	}
+	docker_state_free(&state);
+	return err;
+}
+
+void docker_state_free(struct docker_state *state)
+{
+	free(state->name);
+	free(state->started_at);
+	*state = (struct docker_state){};
 }
 
 /* The body of a create request, to be freed, or NULL. */
@@ -240,20 +286,11 @@ static char *spec_json(const struct docker_spec *spec)
 	return text;
 }
 
-static int create(struct docker *docker, const struct docker_spec *spec, char *ret_id)
+static int create_result(struct docker *docker, long status, char *ret_id)
 {
-	_cleanup_free_ char *json = spec_json(spec);
-	_cleanup_free_ char *path = format_text("/containers/create?name=%s", spec->name);
 	cJSON *reply;
-	long status;
-	int err = -ENOMEM;
+	int err;
 
-	if (json && path)
-		err = prepare(docker, &docker->call, "POST", path, json, ACTION_TIMEOUT_MS);
-	if (!err)
-		err = http_call_run(&docker->call, &status);
-	if (err)
-		return err;
 	if (status != 201)
 		return status == 404 ? -ENOENT : status == 409 ? -EEXIST : -EIO;
 	reply = http_call_json(&docker->call);
@@ -262,30 +299,49 @@ static int create(struct docker *docker, const struct docker_spec *spec, char *r
 	return err;
 }
 
-static int start(struct docker *docker, const char *id)
+static int create(struct docker *docker, const struct docker_spec *spec, char *ret_id,
+		  char **ret_why)
+{
+	_cleanup_free_ char *json = spec_json(spec);
+	_cleanup_free_ char *path = format_text("/containers/create?name=%s", spec->name);
+	long status = 0;
+	int call_err = -ENOMEM, err;
+
+	if (json && path)
+		call_err = prepare(docker, &docker->call, "POST", path, json, ACTION_TIMEOUT_MS);
+	if (!call_err)
+		call_err = http_call_run(&docker->call, &status);
+	err = call_err ? call_err : create_result(docker, status, ret_id);
+	if (err)
+		*ret_why = tell(&docker->call, call_err, status);
+	return err;
+}
+
+static int start(struct docker *docker, const char *id, char **ret_why)
 {
 	_cleanup_free_ char *path = format_text("/containers/%s/start", id);
-	long status;
+	long status = 0;
 	int err = -ENOMEM;
 
 	if (path)
 		err = prepare(docker, &docker->call, "POST", path, NULL, ACTION_TIMEOUT_MS);
 	if (!err)
 		err = http_call_run(&docker->call, &status);
-	if (err)
-		return err;
-	return status == 204 || status == 304 ? 0 : -EIO;
+	if (!err && (status == 204 || status == 304))
+		return 0;
+	*ret_why = tell(&docker->call, err, status);
+	return err ? err : -EIO;
 }
 
-int docker_run(struct docker *docker, const struct docker_spec *spec)
+int docker_run(struct docker *docker, const struct docker_spec *spec, char **ret_why)
 {
 	char id[CONTAINER_ID_DIGITS + 1];
 	long status;
-	int err = create(docker, spec, id);
+	int err = create(docker, spec, id, ret_why);
 
 	if (err)
 		return err;
-	err = start(docker, id);
+	err = start(docker, id, ret_why);
 	/* What was created but could not start would stay behind, unseen. */
 	if (err && !docker_call_action(docker, &docker->call, id, ACTION_REMOVE))
 		http_call_run(&docker->call, &status);
@@ -334,17 +390,19 @@ static int parse_state(const cJSON *json, struct docker_state *state)
 	const cJSON *config = cJSON_GetObjectItemCaseSensitive(json, "Config");
 	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(config, "Labels");
 	const char *started_at = get_string(s, "StartedAt"), *status = get_string(s, "Status");
+	const char *name = get_string(json, "Name");
 
-	if (!started_at || !status || copy_id(get_string(json, "Id"), state->id))
+	if (!started_at || !status || !name || copy_id(get_string(json, "Id"), state->id))
 		return -EBADMSG;
 	state->running = !strcmp(status, "running");
 	state->managed = is_label_true(labels, LABEL_MANAGED);
 	state->labelled_protect = is_label_true(labels, LABEL_PROTECT);
+	state->name = to_utf8(name + (name[0] == '/'));
 	state->started_at = strdup(started_at);
-	return state->started_at ? 0 : -ENOMEM;
+	return state->name && state->started_at ? 0 : -ENOMEM;
 }
 
-/* {"Id":"0f3c…","State":{"Status":"running","StartedAt":"2026-…Z",…},"Config":{"Labels":{…},…},…} */
+/* {"Id":"0f3c…","Name":"/N2Cn…","State":{"Status":"running","StartedAt":"2026-…Z",…},"Config":{"Labels":{…},…},…} */
 int docker_inspect_result(const struct http_call *call, long status, struct docker_state *ret)
 {
 	cJSON *json;
@@ -357,6 +415,8 @@ int docker_inspect_result(const struct http_call *call, long status, struct dock
 	json = http_call_json(call);
 	err = parse_state(json, ret);
 	cJSON_Delete(json);
+	if (err)
+		docker_state_free(ret);
 	return err;
 }
 

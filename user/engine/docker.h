@@ -14,6 +14,7 @@ struct docker;
 /* What an inspection says of a container. */
 struct docker_state {
 	char id[CONTAINER_ID_DIGITS + 1];
+	char *name;
 	char *started_at;
 	bool running; /* and not paused, restarting or being removed */
 	bool managed;
@@ -29,10 +30,15 @@ struct docker_state {
 int docker_open(const char *url, uint16_t log_port, struct docker **ret);
 void docker_close(struct docker *docker);
 
-/* The identity of every container that is not stopped; @ret is untouched on error. 0 or -errno. */
-int docker_list(struct docker *docker, struct container_list *ret);
+void docker_state_free(struct docker_state *state);
 
-/* Fills @container->started_at. 0, -ENOENT (gone) or -errno. */
+/*
+ * The identity of every container that is not stopped. 0 or -errno; *ret_why then tells it in words,
+ * to be freed, and @ret is untouched.
+ */
+int docker_list(struct docker *docker, struct container_list *ret, char **ret_why);
+
+/* Fills @container->started_at. 0, -ENOENT (gone) or -errno: the engine does not answer as it should. */
 int docker_inspect(struct docker *docker, struct container *container);
 
 struct docker_spec {
@@ -44,9 +50,9 @@ struct docker_spec {
 
 /*
  * Creates and starts a managed container. 0; -ENOENT: no such image; -EEXIST: the name is taken;
- * other -errno.
+ * other -errno. On error *ret_why tells it in words, to be freed.
  */
-int docker_run(struct docker *docker, const struct docker_spec *spec);
+int docker_run(struct docker *docker, const struct docker_spec *spec, char **ret_why);
 
 /* Requests that reap.c runs side by side, on calls of their own. All return 0 or -errno. */
 int docker_call_init(const struct docker *docker, struct http_call *call);
@@ -54,7 +60,7 @@ int docker_call_inspect(const struct docker *docker, struct http_call *call, con
 int docker_call_action(const struct docker *docker, struct http_call *call, const char *id,
 		       enum action action);
 
-/* The answer to docker_call_inspect(). -ENOENT: gone. @ret->started_at is to be freed. */
+/* The answer to docker_call_inspect(). -ENOENT: gone. docker_state_free() after 0. */
 int docker_inspect_result(const struct http_call *call, long status, struct docker_state *ret);
 
 /* The answer to docker_call_action(): 0 done, 1 was done or gone already, -EIO refused. */

@@ -2,8 +2,9 @@
 #include "observe/cgroup_cpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -19,7 +20,7 @@
 
 struct cgroup_cpu_source {
 	struct cgroup_cpu_bpf *skel;
-	bool pinned;
+	int pins_fd;		   /* holds the lock */
 	int cpus;		   /* possible CPUs: the length of a per-CPU value */
 	uint64_t lost_tasks;	   /* when marks were last made */
 	uint64_t *keys;		   /* BATCH of them */
@@ -59,23 +60,57 @@ static int attach(struct cgroup_cpu_source *source)
 	return skel->links.on_switch ? 0 : -errno;
 }
 
-void cgroup_cpu_unpin(void)
+/* The folder of the pins is also the lock: one daemon a kernel. Its descriptor, or -errno. */
+static int open_pins(void)
+{
+	int fd, err = make_own_dir(CGROUP_CPU_PIN_DIR, 0700);
+
+	if (err)
+		return err;
+	fd = open(CGROUP_CPU_PIN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int lock_pins(void)
+{
+	int fd = open_pins();
+
+	if (fd == -EBUSY)
+		log_line("another cmgr-bpf is running (its pins are in " CGROUP_CPU_PIN_DIR ")");
+	else if (fd < 0)
+		log_line("cannot use the folder " CGROUP_CPU_PIN_DIR ": %s", strerror(-fd));
+	return fd;
+}
+
+static void remove_pins(void)
 {
 	unlink(PIN_CGROUP_CPU);
 	unlink(PIN_LOST);
-	rmdir(CGROUP_CPU_PIN_DIR);
 }
 
-static int pin(struct cgroup_cpu_source *source)
+int cgroup_cpu_unpin(void)
 {
-	const struct cgroup_cpu_bpf *skel = source->skel;
+	_cleanup_close_ int fd = lock_pins();
+
+	if (fd < 0)
+		return fd;
+	remove_pins();
+	return rmdir(CGROUP_CPU_PIN_DIR) ? -errno : 0;
+}
+
+static int pin(const struct cgroup_cpu_bpf *skel)
+{
 	int err;
 
-	cgroup_cpu_unpin();
-	source->pinned = true;
-	err = make_dir(CGROUP_CPU_PIN_DIR, 0700);
-	if (!err)
-		err = bpf_map__pin(skel->maps.cgroup_cpu, PIN_CGROUP_CPU);
+	remove_pins();
+	err = bpf_map__pin(skel->maps.cgroup_cpu, PIN_CGROUP_CPU);
 	if (!err)
 		err = bpf_map__pin(skel->maps.lost, PIN_LOST);
 	return err;
@@ -118,7 +153,7 @@ static int set_up(struct cgroup_cpu_source *source, const char **ret_doing)
 	if (err)
 		return err;
 	*ret_doing = "pin";
-	return pin(source);
+	return pin(source->skel);
 }
 
 int cgroup_cpu_open(struct cgroup_cpu_source **ret)
@@ -129,6 +164,12 @@ int cgroup_cpu_open(struct cgroup_cpu_source **ret)
 
 	if (!source)
 		return -ENOMEM;
+	source->pins_fd = lock_pins();
+	if (source->pins_fd < 0) {
+		err = source->pins_fd;
+		free(source);
+		return err;
+	}
 	libbpf_set_print(keep_warning);
 	err = set_up(source, &doing);
 	if (err) {
@@ -146,8 +187,9 @@ void cgroup_cpu_close(struct cgroup_cpu_source *source)
 {
 	if (!source)
 		return;
-	if (source->pinned)
-		cgroup_cpu_unpin();
+	remove_pins();
+	rmdir(CGROUP_CPU_PIN_DIR);
+	close(source->pins_fd);
 	cgroup_cpu_bpf__destroy(source->skel);
 	free(source->keys);
 	free(source->values);

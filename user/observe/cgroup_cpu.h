@@ -34,15 +34,19 @@ struct cgroup_cpu_source;
 
 /*
  * Loads and attaches the program and pins its maps "cgroup_cpu" and "lost" in CGROUP_CPU_PIN_DIR, in
- * place of what a killed daemon may have left there. 0, or -errno with one line logged.
+ * place of what a killed daemon may have left there. 0, -EBUSY (another daemon runs on this kernel) or
+ * another -errno, with one line logged.
  */
 int cgroup_cpu_open(struct cgroup_cpu_source **ret);
 
 /* Unpins and unloads. */
 void cgroup_cpu_close(struct cgroup_cpu_source *source);
 
-/* Removes the pins that a killed daemon may have left. */
-void cgroup_cpu_unpin(void);
+/*
+ * Removes the pins that a killed daemon may have left. 0, -EBUSY (they are a live one's) or another
+ * -errno, with one line logged.
+ */
+int cgroup_cpu_unpin(void);
 
 /* Everything up to now, the slices in flight included. 0 or -errno; cpu_reading_free() after 0. */
 int cgroup_cpu_read(struct cgroup_cpu_source *source, struct cpu_reading *ret);

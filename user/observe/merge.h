@@ -29,6 +29,7 @@ struct window {
 	uint64_t length_ns;
 	uint64_t end_unix_ns; /* the caller's; CLOCK_REALTIME */
 	unsigned int cpus;    /* the caller's */
+	bool has_reading;     /* the caller's: false when there is none at its end */
 	struct memory memory; /* at the end */
 	struct container_list containers;
 	struct gone *gone;

@@ -83,22 +83,26 @@ static bool can_be_removed(const struct container *container, const struct polic
 }
 
 /*
- * When the container started, as the engine tells it: asked when its cgroup is first seen, and
- * compared again before it is removed.
+ * When each container started, as the engine tells it: asked before the readings, so that a restart
+ * after them cannot pass for what was measured, and compared again before a removal. Returns what
+ * the engine failed with; a container that is gone is no failure.
  */
 static int identify(struct governor *governor, struct container *container)
 {
 	const struct container *was = find_container(&governor->known, container->id);
+	int err;
 
-	if (was && was->started_at && was->cgroup_id == container->cgroup_id) {
+	if (was && was->started_at) {
 		container->started_at = strdup(was->started_at);
 		return container->started_at ? 0 : -ENOMEM;
 	}
-	if (docker_inspect(governor->docker, container))
-		container->unsure = "the engine does not tell when it started";
-	return 0;
+	err = docker_inspect(governor->docker, container);
+	if (err == -ENOENT)
+		container->unsure = "it is gone";
+	return err == -ENOENT ? 0 : err;
 }
 
+/* An engine that fails once is asked no more in this cycle: each call may last its whole time-out. */
 static int identify_all(struct governor *governor, struct container_list *list)
 {
 	size_t i;
@@ -108,6 +112,33 @@ static int identify_all(struct governor *governor, struct container_list *list)
 		if (can_be_removed(&list->items[i], &governor->options->policy))
 			err = identify(governor, &list->items[i]);
 	return err;
+}
+
+/* Another cgroup under a known ID: it was restarted, and what is known of it is of another life. */
+static void find_restarted(struct governor *governor, struct container_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		struct container *container = &list->items[i];
+		const struct container *was = find_container(&governor->known, container->id);
+
+		if (!was || !was->cgroup_id || was->cgroup_id == container->cgroup_id)
+			continue;
+		free(container->started_at);
+		container->started_at = NULL;
+	}
+}
+
+static void doubt_unidentified(const struct governor *governor, struct container_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (can_be_removed(&list->items[i], &governor->options->policy) &&
+		    !list->items[i].started_at && !list->items[i].unsure)
+			list->items[i].unsure =
+				"it was restarted, or the engine told nothing of it";
 }
 
 static void forget_dead_cgroups(struct governor *governor, const struct readings *before,
@@ -142,6 +173,7 @@ static int observe_kernel(struct governor *governor, bool final, struct window *
 	if (final && governor->earlier.snapshot.text)
 		before = &governor->earlier;
 	window->end_unix_ns = unix_ns() - (boottime_ns() - now.cpu.boottime_ns);
+	window->has_reading = true;
 	err = merge(before, &now, window);
 	if (!err)
 		err = merge_gone(&governor->latest, &now, &governor->known, window);
@@ -152,6 +184,22 @@ static int observe_kernel(struct governor *governor, bool final, struct window *
 	return err;
 }
 
+/* The list comes before the readings: what it holds must then be in them. */
+static int observe_engine(struct governor *governor, struct window *window)
+{
+	_cleanup_free_ char *why = NULL;
+	int err = docker_list(governor->docker, &window->containers, &why);
+
+	if (err)
+		return distrust(window, format_text("the engine's list cannot be had: %s",
+						    why ? why : strerror(-err)));
+	err = identify_all(governor, &window->containers);
+	if (err == -ENOMEM || !err)
+		return err;
+	return distrust(window,
+			format_text("the engine did not answer an inspection: %s", strerror(-err)));
+}
+
 int observe(struct governor *governor, bool final, struct window *window)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -159,21 +207,40 @@ int observe(struct governor *governor, bool final, struct window *window)
 
 	governor->cycle_start_ns = boottime_ns();
 	window->cpus = cpus > 0 ? (unsigned int)cpus : 1;
-	/* The list comes first: what it holds must then be in the kernel's reading. */
-	err = docker_list(governor->docker, &window->containers);
-	if (err == -ENOMEM)
+	err = observe_engine(governor, window);
+	if (!err)
+		err = observe_kernel(governor, final, window);
+	if (err)
 		return err;
-	if (err &&
-	    distrust(window, format_text("the engine's list cannot be had: %s", strerror(-err))))
-		return -ENOMEM;
-	err = observe_kernel(governor, final, window);
-	return err ? err : identify_all(governor, &window->containers);
+	if (window->has_reading)
+		find_restarted(governor, &window->containers);
+	doubt_unidentified(governor, &window->containers);
+	return 0;
+}
+
+/* Moves on those that the engine lists no more but the last reading still holds: they will be gone. */
+static void keep_dying(struct governor *governor, struct container_list *list)
+{
+	struct container_list *known = &governor->known;
+	size_t i;
+
+	for (i = 0; i < known->count; i++) {
+		struct container *was = &known->items[i];
+
+		if (find_container(list, was->id) ||
+		    !snapshot_cgroup(&governor->latest.snapshot, was->cgroup_id) ||
+		    grow_array((void **)&list->items, list->count, sizeof(*was)))
+			continue;
+		list->items[list->count++] = *was;
+		*was = (struct container){};
+	}
 }
 
 void observe_remember(struct governor *governor, struct window *window)
 {
 	if (!window->containers.count)
 		return;
+	keep_dying(governor, &window->containers);
 	container_list_free(&governor->known);
 	governor->known = window->containers;
 	window->containers = (struct container_list){};

@@ -261,15 +261,47 @@ const struct cgroup *snapshot_cgroup(const struct snapshot *snapshot, uint64_t i
 	return bsearch(&key, snapshot->cgroups, snapshot->cgroup_count, sizeof(key), by_id);
 }
 
+/* What engines put around the ID in the name of a container's cgroup. */
+static bool is_decoration(const char *start, const char *id)
+{
+	static const char *const prefixes[] = {"", "docker-", "libpod-", "cri-containerd-",
+					       "crio-"};
+	const char *rest = id + SYSINFO_ID_DIGITS;
+	size_t length = (size_t)(id - start), i;
+
+	if (!strncmp(rest, ".scope", strlen(".scope")))
+		rest += strlen(".scope");
+	if (*rest && *rest != '/')
+		return false;
+	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (strlen(prefixes[i]) == length && !strncmp(start, prefixes[i], length))
+			return true;
+	return false;
+}
+
+/* The ID in the component that begins at @start, or NULL. */
+static const char *id_in_component(const char *start)
+{
+	const char *id = start;
+
+	while (*id && *id != '/') {
+		size_t digits = strspn(id, "0123456789abcdef");
+
+		if (digits == SYSINFO_ID_DIGITS)
+			return is_decoration(start, id) ? id : NULL;
+		id += digits ? digits : 1;
+	}
+	return NULL;
+}
+
 const char *container_id_in(const char *path, bool *ret_is_top)
 {
-	size_t digits = 0;
+	while (path && (path = strchr(path, '/'))) {
+		const char *id = id_in_component(++path);
 
-	for (; path && *path; path++) {
-		digits = isxdigit((unsigned char)*path) ? digits + 1 : 0;
-		if (digits == SYSINFO_ID_DIGITS && !isxdigit((unsigned char)path[1])) {
-			*ret_is_top = !strchr(path, '/');
-			return path - digits + 1;
+		if (id) {
+			*ret_is_top = !strchr(id, '/');
+			return id;
 		}
 	}
 	return NULL;

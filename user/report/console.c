@@ -79,7 +79,8 @@ void console_report(FILE *out, const struct window *window, const char *sysinfo_
 
 	if (sysinfo_json)
 		fprintf(out, "System information saved in '%s'.\n\n", sysinfo_json);
-	print_memory(out, &window->memory);
+	if (window->has_reading)
+		print_memory(out, &window->memory);
 	fputs("High consumption:\n", out);
 	print_class(out, window, CLASS_HIGH);
 	fputs("Low consumption:\n", out);

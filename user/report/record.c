@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "report/record.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "report/json.h"
@@ -17,6 +18,20 @@ static void add_text(cJSON *object, const char *name, const char *text)
 		cJSON_AddStringToObject(object, name, text);
 	else
 		cJSON_AddNullToObject(object, name);
+}
+
+/* Cut to @limit bytes, at the beginning of a UTF-8 sequence. */
+static void add_cut(cJSON *object, const char *name, const char *text, size_t limit)
+{
+	_cleanup_free_ char *cut = text ? strndup(text, limit) : NULL;
+	size_t length = cut ? strlen(cut) : 0;
+
+	if (length == limit) {
+		while (length && (text[length] & 0xc0) == 0x80)
+			length--;
+		cut[length] = '\0';
+	}
+	add_text(object, name, cut);
 }
 
 /* 2026-11-23T20:04:05.678Z */
@@ -58,8 +73,8 @@ static cJSON *container_json(const struct container *container)
 	cJSON *json = cJSON_CreateObject();
 
 	add_text(json, "id", container->id);
-	add_text(json, "name", container->name);
-	add_text(json, "image", container->image);
+	add_cut(json, "name", container->name, RECORD_NAME_LIMIT);
+	add_cut(json, "image", container->image, RECORD_IMAGE_LIMIT);
 	json_add_u64(json, "cgroup_id", container->cgroup_id);
 	add_usage(json, container);
 	add_share(json, "score", container->score_ppb);
@@ -69,12 +84,12 @@ static cJSON *container_json(const struct container *container)
 		cJSON_AddNullToObject(json, "rank");
 	add_text(json, "class", class_name(container->class));
 	add_text(json, "decision", action_name(container->decision));
-	add_text(json, "reason", container->reason);
+	add_cut(json, "reason", container->reason, RECORD_MESSAGE_LIMIT);
 	if (container->has_margin)
 		add_share(json, "margin", container->margin_ppb);
 	else
 		cJSON_AddNullToObject(json, "margin");
-	add_text(json, "outcome", container->outcome);
+	add_cut(json, "outcome", container->outcome, RECORD_MESSAGE_LIMIT);
 	return json;
 }
 
@@ -83,8 +98,8 @@ static cJSON *gone_json(const struct gone *gone)
 	cJSON *json = cJSON_CreateObject();
 
 	add_text(json, "id", gone->id);
-	add_text(json, "name", gone->name);
-	add_text(json, "image", gone->image);
+	add_cut(json, "name", gone->name, RECORD_NAME_LIMIT);
+	add_cut(json, "image", gone->image, RECORD_IMAGE_LIMIT);
 	json_add_u64(json, "cgroup_id", gone->cgroup_id);
 	cJSON_AddBoolToObject(json, "removed", gone->removed);
 	json_add_u64(json, "ran_ns", gone->ran_ns);
@@ -121,7 +136,7 @@ static void add_head(cJSON *json, const struct record *record)
 	json_add_u64(json, "interval_ms", window->length_ns / NS_PER_MS);
 	json_add_u64(json, "cpus", window->cpus);
 	cJSON_AddBoolToObject(json, "final", record->final);
-	add_text(json, "no_removal", window->distrust);
+	add_cut(json, "no_removal", window->distrust, RECORD_MESSAGE_LIMIT);
 	add_memory(json, &window->memory);
 }
 

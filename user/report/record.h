@@ -7,6 +7,11 @@
 
 #define UUID_LENGTH 36
 
+/* pygraph takes no longer ones: in bytes here, in characters there. */
+#define RECORD_NAME_LIMIT    255
+#define RECORD_IMAGE_LIMIT   512
+#define RECORD_MESSAGE_LIMIT 4096
+
 /* Which run of the daemon: the same in all its records. */
 struct run {
 	char boot_id[UUID_LENGTH + 1];

@@ -59,30 +59,49 @@ static struct self_cost own_cost(struct governor *governor)
 	return cost;
 }
 
-/* True when the reading is saved. */
+/* True when there is a reading and it is saved. */
 static bool save_reading(const struct governor *governor, const struct window *window)
 {
-	_cleanup_free_ char *json = export_json(&governor->latest.snapshot, window->cpus);
-	int err = json ? write_file(governor->sysinfo_json, json, 0600) : -ENOMEM;
+	_cleanup_free_ char *json = NULL;
+	int err;
 
+	if (!window->has_reading)
+		return false;
+	json = export_json(&governor->latest.snapshot, window->cpus);
+	err = json ? write_file(governor->sysinfo_json, json, 0600) : -ENOMEM;
 	if (err)
 		log_line("cannot write %s: %s", governor->sysinfo_json, strerror(-err));
 	return !err;
 }
 
-static void spool_and_ship(struct governor *governor, const char *json)
+/* A record that finds no room on the disk may still reach the server from memory. */
+static void spool_record(struct governor *governor, const char *json)
 {
+	unsigned long long seq = governor->seq;
 	int err = spool_append(&governor->spool, json);
 
-	if (err)
-		log_line("cannot keep record %llu in %s: %s; it is lost",
-			 (unsigned long long)governor->seq, governor->spool.dir, strerror(-err));
-	ship_pending(&governor->ship, &governor->spool, SHIP_BUDGET_MS);
+	if (!err)
+		return;
+	log_line("cannot keep record %llu in %s: %s", seq, governor->spool.dir, strerror(-err));
+	if (ship_record(&governor->ship, json))
+		log_line("record %llu is lost", seq);
+}
+
+static void print_report(struct governor *governor, const struct window *window, const char *json,
+			 bool saved)
+{
+	if (governor->options->json)
+		puts(json);
+	else
+		console_report(stdout, window, saved ? governor->sysinfo_json : NULL);
+	if (fflush(stdout) && !governor->stdout_failed) {
+		governor->stdout_failed = true;
+		log_line("cannot write the report to stdout: %s", strerror(errno));
+	}
 }
 
 int report(struct governor *governor, bool final, const struct window *window)
 {
-	const struct options *options = governor->options;
 	struct record record = {
 		.run = &governor->run,
 		.seq = ++governor->seq,
@@ -91,17 +110,14 @@ int report(struct governor *governor, bool final, const struct window *window)
 		.self = own_cost(governor),
 	};
 	_cleanup_free_ char *json = record_json(&record);
-	bool saved = save_reading(governor, window);
 
 	if (!json)
 		return -ENOMEM;
-	if (options->json)
-		puts(json);
-	else
-		console_report(stdout, window, saved ? governor->sysinfo_json : NULL);
-	fflush(stdout);
-	if (!options->no_log)
-		spool_and_ship(governor, json);
+	if (!governor->options->no_log)
+		spool_record(governor, json);
+	print_report(governor, window, json, save_reading(governor, window));
+	if (!governor->options->no_log)
+		ship_pending(&governor->ship, &governor->spool, SHIP_BUDGET_MS);
 	return 0;
 }
 

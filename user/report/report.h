@@ -6,8 +6,8 @@
 #include "governor.h"
 
 /*
- * Saves sysinfo.json, puts the record in the spool, prints it (or the console report), and sends what
- * the spool holds. A disk or a server that fails is logged and stops nothing. 0 or -ENOMEM.
+ * Puts the record in the spool, saves sysinfo.json, prints the record (or the console report), and
+ * sends what the spool holds. A disk or a server that fails is logged and stops nothing. 0 or -ENOMEM.
  */
 int report(struct governor *governor, bool final, const struct window *window);
 

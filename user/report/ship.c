@@ -66,6 +66,14 @@ static bool is_refusal(long status)
 	return status == 400 || status == 413 || status == 415 || status == 422;
 }
 
+int ship_record(struct ship *ship, const char *json)
+{
+	long status;
+	int err = call(ship, "POST", "/api/v1/cycles", json, &status);
+
+	return err ? err : status == 200 || status == 201 ? 0 : -EIO;
+}
+
 /* Sends one record. True when it left the spool. */
 static bool send_one(struct ship *ship, struct spool *spool, uint64_t number, const char *json)
 {

@@ -22,6 +22,9 @@ int ship_probe(struct ship *ship);
 /* Tells on stderr, once until it answers again, that the log server @why. */
 void ship_tell_down(struct ship *ship, const char *why);
 
+/* Sends one record that is not in the spool. 0 when the server has it, or -errno. */
+int ship_record(struct ship *ship, const char *json);
+
 /*
  * Sends the oldest records first until the spool is empty, a call fails or @budget_ms are over. A
  * server that goes away or comes back is told on stderr once.

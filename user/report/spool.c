@@ -3,14 +3,17 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "util.h"
 
 #define RECORD_LIMIT (64UL << 20)
 #define DIGITS	     20 /* of UINT64_MAX */
 #define EXTENSION    ".json"
+#define REJECTED     ".rejected"
 
 static char *record_path(const struct spool *spool, uint64_t number, const char *extension)
 {
@@ -18,17 +21,17 @@ static char *record_path(const struct spool *spool, uint64_t number, const char 
 }
 
 /* 00000000000000000042.json */
-static bool parse_name(const char *name, uint64_t *ret)
+static bool parse_name(const char *name, const char *extension, uint64_t *ret)
 {
 	char digits[DIGITS + 1] = "";
 
-	if (strlen(name) != DIGITS + strlen(EXTENSION) || strcmp(name + DIGITS, EXTENSION))
+	if (strlen(name) != DIGITS + strlen(extension) || strcmp(name + DIGITS, extension))
 		return false;
 	memcpy(digits, name, DIGITS);
 	return !parse_u64(digits, 1, UINT64_MAX, ret);
 }
 
-/* The smallest and the largest number in the folder; both 0 when it holds no record. */
+/* The oldest record's number, 0 when there is none, and the largest ever used, as far as is known. */
 static int find_ends(const struct spool *spool, uint64_t *ret_first, uint64_t *ret_last)
 {
 	DIR *dir = opendir(spool->dir);
@@ -39,10 +42,11 @@ static int find_ends(const struct spool *spool, uint64_t *ret_first, uint64_t *r
 	*ret_first = *ret_last = 0;
 	while ((entry = readdir(dir))) {
 		uint64_t number;
+		bool waits = parse_name(entry->d_name, EXTENSION, &number);
 
-		if (!parse_name(entry->d_name, &number))
+		if (!waits && !parse_name(entry->d_name, REJECTED, &number))
 			continue;
-		if (!*ret_first || number < *ret_first)
+		if (waits && (!*ret_first || number < *ret_first))
 			*ret_first = number;
 		if (number > *ret_last)
 			*ret_last = number;
@@ -51,14 +55,30 @@ static int find_ends(const struct spool *spool, uint64_t *ret_first, uint64_t *r
 	return 0;
 }
 
+static int lock_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
 int spool_open(const char *dir, struct spool *ret)
 {
-	struct spool spool = {.dir = strdup(dir)};
+	struct spool spool = {.dir = strdup(dir), .lock_fd = -1};
 	uint64_t first;
-	int err = spool.dir ? make_dir(dir, 0700) : -ENOMEM;
+	int err = spool.dir ? make_own_dir(dir, 0700) : -ENOMEM;
 
-	if (!err)
-		err = find_ends(&spool, &first, &spool.last);
+	if (!err) {
+		spool.lock_fd = lock_dir(dir);
+		err = spool.lock_fd < 0 ? spool.lock_fd : find_ends(&spool, &first, &spool.last);
+	}
 	if (err)
 		spool_close(&spool);
 	else
@@ -68,18 +88,19 @@ int spool_open(const char *dir, struct spool *ret)
 
 void spool_close(struct spool *spool)
 {
+	/* Never opened: all zero. */
+	if (spool->dir && spool->lock_fd >= 0)
+		close(spool->lock_fd);
 	free(spool->dir);
 	*spool = (struct spool){};
 }
 
+/* A number is used once, whatever becomes of it: a record may be there although an error came. */
 int spool_append(struct spool *spool, const char *json)
 {
-	_cleanup_free_ char *path = record_path(spool, spool->last + 1, EXTENSION);
-	int err = path ? write_file(path, json, 0600) : -ENOMEM;
+	_cleanup_free_ char *path = record_path(spool, ++spool->last, EXTENSION);
 
-	if (!err)
-		spool->last++;
-	return err;
+	return path ? write_file(path, json, 0600) : -ENOMEM;
 }
 
 int spool_oldest(const struct spool *spool, uint64_t *ret_number, char **ret_json)
@@ -111,7 +132,7 @@ int spool_drop(const struct spool *spool, uint64_t number)
 int spool_reject(const struct spool *spool, uint64_t number)
 {
 	_cleanup_free_ char *path = record_path(spool, number, EXTENSION);
-	_cleanup_free_ char *aside = record_path(spool, number, ".rejected");
+	_cleanup_free_ char *aside = record_path(spool, number, REJECTED);
 
 	if (!path || !aside)
 		return -ENOMEM;

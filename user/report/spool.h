@@ -8,10 +8,11 @@
 
 struct spool {
 	char *dir;
+	int lock_fd;   /* of the folder: two daemons would use the same numbers */
 	uint64_t last; /* the number of the newest record ever put here */
 };
 
-/* Opens or makes the folder @dir. 0 or -errno. */
+/* Opens or makes the folder @dir. 0, -EWOULDBLOCK (another daemon uses it) or another -errno. */
 int spool_open(const char *dir, struct spool *ret);
 void spool_close(struct spool *spool);
 
