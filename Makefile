@@ -2,7 +2,12 @@
 # make              the daemon and, where kernel headers are installed, the module
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
 # make test         unit tests, pygraph's tests, and the scenario in a guest
+# make unit, pytest, scenario      its parts
 # make images       the four workload images; needs a Docker engine
+# make run          builds, then sudo ./cmgr-bpf
+# make kmod         the module alone, for the headers in KDIR=
+# make clean        removes what was built, but not the guest in build/vm
+# make lint, fmt, vmlinux.h
 # V=1 shows every command.
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -34,7 +39,7 @@ BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Wno-
 
 SOURCES := $(wildcard user/*.c user/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
-C_FILES := $(wildcard kmod/*.[ch] bpf/*.[ch] user/*.[ch] user/*/*.[ch] docker/*/*.c \
+C_FILES := $(filter-out %.mod.c,$(wildcard kmod/*.[ch])) $(wildcard bpf/*.[ch] user/*.[ch] user/*/*.[ch] docker/*/*.c \
 	docker/*.h tests/unit/*.[ch])
 
 all: cmgr-bpf $(if $(wildcard $(KDIR)/Makefile),kmod,kmod-skipped)
@@ -64,6 +69,7 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 kmod:
+	$(if $(wildcard $(KDIR)/Makefile),,$(error no kernel headers in $(KDIR); install them, or name them with KDIR=))
 	$(call say,KMOD,kmod/sysinfo.ko)
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod $(if $(filter 1,$(V)),,-s) modules
 
@@ -84,6 +90,17 @@ vmlinux.h:
 
 images:
 	$(Q)$(MAKE) -C docker images
+
+# One line instead of pages when something is not installed.
+tools:
+	@for tool in $(firstword $(CC)) $(CLANG) $(BPFTOOL) $(PKG_CONFIG); do \
+		command -v $$tool >/dev/null || \
+		{ echo "no $$tool here; install the build packages: tests/host-packages build" >&2; exit 1; }; \
+	done
+	@$(PKG_CONFIG) --exists --print-errors $(PACKAGES) || \
+		{ echo "install the build packages: tests/host-packages build" >&2; exit 1; }
+
+$(OBJECTS): | tools
 
 objects: $(OBJECTS)
 
@@ -123,6 +140,7 @@ test-packages:
 # In turn: two cores are not enough for a guest and a compiler at once.
 test: test-packages
 	$(Q)$(MAKE) compilers
+	$(Q)test "$$($(MAKE) -s -C docker images DOCKER=echo | grep -c -- '-t cmgr-')" = 4
 	$(Q)$(MAKE) unit
 	$(Q)$(MAKE) pytest
 	$(Q)$(MAKE) scenario
@@ -147,7 +165,7 @@ clean:
 	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/gcc $(BUILD)/clang $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h cmgr-bpf
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
-	$(Q)rm -f docker/*/workload
+	$(Q)$(MAKE) -s -C docker clean
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
-.PHONY: all kmod kmod-skipped objects compilers images unit pytest test-packages test scenario demo run lint fmt clean
+.PHONY: all kmod kmod-skipped tools objects compilers images unit pytest test-packages test scenario demo run lint fmt clean

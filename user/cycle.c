@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* One cycle, top to bottom: observe, decide, act, report. Read this first. */
 #include "cycle.h"
 
 #include <string.h>

@@ -26,7 +26,7 @@ struct requirement {
 static char *root_problem(const struct options *options)
 {
 	(void)options;
-	return geteuid() ? strdup("must be run by root; run: sudo cmgr-bpf") : NULL;
+	return geteuid() ? strdup("must be run by root; run: sudo ./cmgr-bpf") : NULL;
 }
 
 static char *module_problem(const struct options *options)
@@ -100,8 +100,8 @@ static char *cron_problem(const struct options *options)
 {
 	if (options->no_cron || options->dry_run || !access(SCHEDULE_DIR, W_OK | X_OK))
 		return NULL;
-	return strdup(SCHEDULE_DIR " is missing: there is no cron; run: sudo apt-get install cron, "
-				   "or use --no-cron");
+	return strdup(SCHEDULE_DIR " is missing: there is no cron; install cron (Debian) or "
+				   "cronie (Arch, Fedora), or use --no-cron");
 }
 
 static char *log_problem(const struct options *options)
@@ -119,7 +119,7 @@ static char *log_problem(const struct options *options)
 	if (!err)
 		return NULL;
 	return format_text("no log server answers at %s; records wait on disk; run: "
-			   "docker run -d -p 8000:8000 -v DIR:/data cmgr-pygraph",
+			   "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph",
 			   options->log_url);
 }
 
@@ -157,6 +157,11 @@ int doctor_report(const struct options *options)
 	int status = EXIT_DONE;
 	size_t i;
 
+	/* Without root the other checks would blame what is only unreadable. */
+	if (geteuid()) {
+		log_line("must be run by root; run: sudo ./cmgr-bpf doctor");
+		return EXIT_MISSING;
+	}
 	for (i = 0; i < ARRAY_SIZE(requirements); i++) {
 		_cleanup_free_ char *problem = requirements[i].problem(options);
 		const char *verdict = !problem			 ? "ok"

@@ -254,7 +254,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options->spawn_count = (unsigned int)number(state, key, arg, 1, MAX_COUNT);
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "unexpected '%s'", arg);
+		argp_error(state, "unexpected '%s'; a command comes first, then its options", arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -267,6 +267,7 @@ static const struct argp argp = {
 	.args_doc = "[run|snapshot|spawn|doctor|cleanup]",
 	.doc = "Keep the highest and the lowest consumers among a host's containers and remove the "
 	       "rest.\v"
+	       "The command comes first, then its options.\n\n"
 	       "run (default): the loop. snapshot: the kernel module's reading as JSON. spawn: create "
 	       "random workload containers. doctor: check what is required. cleanup: undo what a "
 	       "killed run left behind.\n\n"

@@ -73,7 +73,7 @@ static int run_named(struct docker *docker, const struct workload *workload, con
 static void tell_failed(const struct workload *workload, int err, const char *why)
 {
 	if (err == -ENOENT)
-		log_line("the image %s is missing; build it: make images", workload->image);
+		log_line("the image %s is missing; build it: sudo make images", workload->image);
 	else
 		log_line("cannot start a container of %s: %s", workload->image,
 			 why ? why : strerror(-err));

@@ -48,7 +48,7 @@ void ship_tell_down(struct ship *ship, const char *why)
 {
 	if (!ship->down)
 		log_line("the log server %s %s; records wait on disk; start it: "
-			 "docker run -d -p 8000:8000 -v DIR:/data cmgr-pygraph",
+			 "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph",
 			 ship->url, why);
 	ship->down = true;
 }
