@@ -11,10 +11,10 @@
  *   end <number of cgroup records> <number of process records>
  *
  * boottime_ns  CLOCK_BOOTTIME when the reading began.
- * cgroup       Every cgroup of the v2 hierarchy; one without a memory controller of its own, which is
- *              charged to the one above it, has three zeros. usage_kib is what the kernel charges to it and to all below it;
- *              anon_kib and file_kib are its own. anon_kib is what reclaim cannot simply drop
- *              (anonymous, shared and locked memory), file_kib the page cache.
+ * cgroup       Every cgroup of the v2 hierarchy; one without a memory controller of its own, which
+ *              is charged to the one above it, has three zeros. usage_kib is what the kernel charges
+ *              to it and to all below it; anon_kib and file_kib are its own. anon_kib is what reclaim
+ *              cannot simply drop (anonymous, shared and locked memory), file_kib the page cache.
  * process      Every user process once, with PIDs of the initial namespace. start_ns is on
  *              CLOCK_BOOTTIME; cpu_ns sums all threads, live and dead.
  *              <cmdline> is given only for processes of a container (see below).

@@ -50,25 +50,28 @@ static int set_run(struct run *run)
 
 /*
  * The container that the daemon runs in, by its own cgroup: 0::/system.slice/docker-0f3c….scope, or
- * 0::/ in a cgroup namespace, whose root is then mounted there.
+ * 0::/ in a cgroup namespace, whose root is the container's cgroup.
  */
 static void find_own_container(struct policy *policy)
 {
-	_cleanup_free_ char *text = NULL, *path = NULL;
+	_cleanup_free_ char *text = NULL;
 	const char *id, *own;
 	struct stat st;
 	size_t size;
 	bool top;
 
-	if (read_file("/proc/self/cgroup", 1 << 16, &text, &size) || strncmp(text, "0::", 3))
+	if (read_file("/proc/self/cgroup", 1 << 16, &text, &size))
 		return;
-	own = text + 3;
-	text[strcspn(text, "\n")] = '\0';
+	/* Hierarchies of version 1 stand before it. */
+	own = strncmp(text, "0::", 3) ? strstr(text, "\n0::") : text;
+	if (!own)
+		return;
+	own += strcspn(own, "/");
+	text[own - text + (ptrdiff_t)strcspn(own, "\n")] = '\0';
 	id = container_id_in(own, &top);
 	if (id)
 		memcpy(policy->own_id, id, CONTAINER_ID_DIGITS);
-	path = format_text("/sys/fs/cgroup%s", own);
-	if (path && !stat(path, &st))
+	else if (!stat("/sys/fs/cgroup", &st))
 		policy->own_cgroup_id = st.st_ino;
 }
 
@@ -138,11 +141,12 @@ static int set_up(struct governor *governor)
 		return EXIT_FAILED;
 	if (!options->no_log)
 		tell_log_server(governor);
-	if (!options->no_cron && !options->dry_run &&
-	    schedule_install(options->spawn_count, options->docker_host, options->run_dir))
-		return EXIT_FAILED;
-	governor->scheduled = !options->no_cron && !options->dry_run;
-	return 0;
+	if (options->no_cron || options->dry_run)
+		return 0;
+	/* Set first: it may fail after the entry is there. */
+	governor->scheduled = true;
+	err = schedule_install(options->spawn_count, options->docker_host, options->run_dir);
+	return err ? EXIT_FAILED : 0;
 }
 
 static void unschedule(struct governor *governor)
@@ -172,22 +176,30 @@ static int open_timer(uint64_t interval_s)
 	int fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
 
 	if (fd >= 0 && timerfd_settime(fd, 0, &every, NULL)) {
+		int err = errno;
+
 		close(fd);
+		errno = err;
 		return -1;
 	}
 	return fd;
 }
 
-/* From here on the signals that end the run are read from the descriptor, between cycles. */
+/*
+ * From here on the signals that end the run are read from the descriptor, between cycles. What the
+ * caller ignores (nohup) stays ignored, which the descriptor alone would not do.
+ */
 static int open_signals(void)
 {
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction old;
 	sigset_t set;
+	size_t i;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (!sigaction(numbers[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaddset(&set, numbers[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
@@ -336,11 +348,10 @@ static int cleanup_command(const struct options *options)
 	if (lock_fd < 0)
 		return lock_failed(options->run_dir, lock_fd);
 	err = cgroup_cpu_unpin();
-	if (err == -EBUSY)
-		return EXIT_RUNNING;
-	err = schedule_remove();
+	if (!err)
+		err = schedule_remove();
 	run_dir_remove(options->run_dir);
-	return err ? EXIT_FAILED : EXIT_DONE;
+	return err == -EBUSY ? EXIT_RUNNING : err ? EXIT_FAILED : EXIT_DONE;
 }
 
 static int run_command(struct options *options)

@@ -115,7 +115,7 @@ static int write_all(int fd, const char *text, size_t size)
 		text += n;
 		size -= (size_t)n;
 	}
-	return fsync(fd) ? -errno : 0;
+	return 0;
 }
 
 static int sync_dir_of(const char *path)
@@ -146,6 +146,8 @@ int write_file(const char *path, const char *text, unsigned int mode)
 	if (fd < 0)
 		return -errno;
 	err = fchmod(fd, mode) ? -errno : write_all(fd, text, strlen(text));
+	if (!err && fsync(fd))
+		err = -errno;
 	if (!err && rename(temporary, path))
 		err = -errno;
 	if (err) {
@@ -158,10 +160,8 @@ int write_file(const char *path, const char *text, unsigned int mode)
 int overwrite_file(const char *path, const char *text, unsigned int mode)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-	int err = fd < 0 ? -errno : write_all(fd, text, strlen(text));
 
-	/* A terminal or /dev/null has nothing to sync. */
-	return err == -EINVAL || err == -ENOTSUP || err == -EROFS ? 0 : err;
+	return fd < 0 ? -errno : write_all(fd, text, strlen(text));
 }
 
 int make_own_dir(const char *path, unsigned int mode)
@@ -171,7 +171,7 @@ int make_own_dir(const char *path, unsigned int mode)
 
 	if (err)
 		return err;
-	if (lstat(path, &st))
+	if (stat(path, &st))
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;

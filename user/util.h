@@ -65,8 +65,7 @@ int write_file(const char *path, const char *text, unsigned int mode);
 int overwrite_file(const char *path, const char *text, unsigned int mode);
 
 /*
- * make_dir() that refuses one that is not ours alone to write: -EPERM, or -ENOTDIR for a link or
- * anything else.
+ * make_dir() that refuses one that is not ours alone to write: -EPERM.
  */
 int make_own_dir(const char *path, unsigned int mode);
 

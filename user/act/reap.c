@@ -26,9 +26,11 @@ struct reaper {
 
 static int set_outcome(struct container *container, char *outcome)
 {
+	if (!outcome)
+		return -ENOMEM;
 	free(container->outcome);
 	container->outcome = outcome;
-	return outcome ? 0 : -ENOMEM;
+	return 0;
 }
 
 static const char *done_word(enum action action)

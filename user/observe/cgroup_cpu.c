@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -61,32 +62,46 @@ static int attach(struct cgroup_cpu_source *source)
 }
 
 /* The folder of the pins is also the lock: one daemon a kernel. Its descriptor, or -errno. */
-static int open_pins(void)
+static int try_lock_pins(void)
 {
-	int fd, err = make_own_dir(CGROUP_CPU_PIN_DIR, 0700);
+	struct stat held, named;
+	int fd = open(CGROUP_CPU_PIN_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), err = 0;
 
-	if (err)
-		return err;
-	fd = open(CGROUP_CPU_PIN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
+	if (flock(fd, LOCK_EX | LOCK_NB))
 		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	else if (fstat(fd, &held) || stat(CGROUP_CPU_PIN_DIR, &named) ||
+		 held.st_ino != named.st_ino)
+		err = -EAGAIN; /* the one before us has just removed it */
+	if (err) {
 		close(fd);
 		return err;
 	}
 	return fd;
 }
 
+static int tell_pins(int err)
+{
+	if (err == -EBUSY)
+		log_line("another cmgr-bpf is running (its pins are in " CGROUP_CPU_PIN_DIR ")");
+	else if (err < 0)
+		log_line("cannot use the folder " CGROUP_CPU_PIN_DIR ": %s", strerror(-err));
+	return err;
+}
+
 static int lock_pins(void)
 {
-	int fd = open_pins();
+	int fd;
 
-	if (fd == -EBUSY)
-		log_line("another cmgr-bpf is running (its pins are in " CGROUP_CPU_PIN_DIR ")");
-	else if (fd < 0)
-		log_line("cannot use the folder " CGROUP_CPU_PIN_DIR ": %s", strerror(-fd));
-	return fd;
+	do {
+		int err = make_own_dir(CGROUP_CPU_PIN_DIR, 0700);
+
+		if (err)
+			return tell_pins(err);
+		fd = try_lock_pins();
+	} while (fd == -EAGAIN || fd == -ENOENT);
+	return tell_pins(fd);
 }
 
 static void remove_pins(void)
@@ -97,12 +112,14 @@ static void remove_pins(void)
 
 int cgroup_cpu_unpin(void)
 {
-	_cleanup_close_ int fd = lock_pins();
+	_cleanup_close_ int fd = try_lock_pins();
 
+	if (fd == -ENOENT || fd == -EAGAIN)
+		return 0;
 	if (fd < 0)
-		return fd;
+		return tell_pins(fd);
 	remove_pins();
-	return rmdir(CGROUP_CPU_PIN_DIR) ? -errno : 0;
+	return rmdir(CGROUP_CPU_PIN_DIR) ? tell_pins(-errno) : 0;
 }
 
 static int pin(const struct cgroup_cpu_bpf *skel)

@@ -89,7 +89,7 @@ static void add_dead_cgroup(const struct join *join, const struct cgroup *cgroup
 	if (in_snapshot(join->now, cgroup->id))
 		return;
 	id = container_id_in(cgroup->path, &top);
-	container = id ? find_container(&join->window->containers, id) : NULL;
+	container = id && !top ? find_container(&join->window->containers, id) : NULL;
 	if (!container || !container->full_window || cpu_in_window(join, cgroup->id, &cpu))
 		return;
 	container->ran_ns += cpu.ran_ns;

@@ -83,35 +83,56 @@ static bool can_be_removed(const struct container *container, const struct polic
 }
 
 /*
- * When each container started, as the engine tells it: asked before the readings, so that a restart
- * after them cannot pass for what was measured, and compared again before a removal. Returns what
- * the engine failed with; a container that is gone is no failure.
+ * When a container started, as the engine tells it: asked before the readings, so that a restart
+ * after them cannot pass for what was measured, and compared again before a removal. Returns what the
+ * engine failed with.
  */
 static int identify(struct governor *governor, struct container *container)
 {
-	const struct container *was = find_container(&governor->known, container->id);
-	int err;
+	int err = docker_inspect(governor->docker, container);
 
-	if (was && was->started_at) {
-		container->started_at = strdup(was->started_at);
-		return container->started_at ? 0 : -ENOMEM;
-	}
-	err = docker_inspect(governor->docker, container);
 	if (err == -ENOENT)
 		container->unsure = "it is gone";
-	return err == -ENOENT ? 0 : err;
+	else if (err)
+		container->unsure = "the engine does not tell when it started";
+	return err;
 }
 
-/* An engine that fails once is asked no more in this cycle: each call may last its whole time-out. */
-static int identify_all(struct governor *governor, struct container_list *list)
+static int recall(struct governor *governor, struct container_list *list)
 {
 	size_t i;
-	int err = 0;
 
-	for (i = 0; !err && i < list->count; i++)
-		if (can_be_removed(&list->items[i], &governor->options->policy))
-			err = identify(governor, &list->items[i]);
-	return err;
+	for (i = 0; i < list->count; i++) {
+		const struct container *was = find_container(&governor->known, list->items[i].id);
+
+		if (!was || !was->started_at)
+			continue;
+		list->items[i].started_at = strdup(was->started_at);
+		if (!list->items[i].started_at)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/*
+ * Those that are not known are asked for, until a call times out: each may last its whole time-out,
+ * and the others can wait for the next cycle. Where to begin moves on, so that one container that
+ * hangs does not keep those behind it from their turn.
+ */
+static void identify_new(struct governor *governor, struct container_list *list)
+{
+	size_t i, turn = list->count ? governor->seq % list->count : 0;
+
+	for (i = 0; i < list->count; i++) {
+		struct container *container = &list->items[(turn + i) % list->count];
+		int err;
+
+		if (container->started_at || !can_be_removed(container, &governor->options->policy))
+			continue;
+		err = identify(governor, container);
+		if (err == -ETIMEDOUT || err == -ECONNREFUSED)
+			return;
+	}
 }
 
 /* Another cgroup under a known ID: it was restarted, and what is known of it is of another life. */
@@ -193,11 +214,10 @@ static int observe_engine(struct governor *governor, struct window *window)
 	if (err)
 		return distrust(window, format_text("the engine's list cannot be had: %s",
 						    why ? why : strerror(-err)));
-	err = identify_all(governor, &window->containers);
-	if (err == -ENOMEM || !err)
-		return err;
-	return distrust(window,
-			format_text("the engine did not answer an inspection: %s", strerror(-err)));
+	err = recall(governor, &window->containers);
+	if (!err)
+		identify_new(governor, &window->containers);
+	return err;
 }
 
 int observe(struct governor *governor, bool final, struct window *window)
@@ -236,10 +256,25 @@ static void keep_dying(struct governor *governor, struct container_list *list)
 	}
 }
 
+/* Without a reading the window does not tell which cgroups they have. */
+static void recall_cgroups(struct governor *governor, struct container_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		const struct container *was = find_container(&governor->known, list->items[i].id);
+
+		if (was)
+			list->items[i].cgroup_id = was->cgroup_id;
+	}
+}
+
 void observe_remember(struct governor *governor, struct window *window)
 {
 	if (!window->containers.count)
 		return;
+	if (!window->has_reading)
+		recall_cgroups(governor, &window->containers);
 	keep_dying(governor, &window->containers);
 	container_list_free(&governor->known);
 	governor->known = window->containers;

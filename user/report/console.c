@@ -34,16 +34,15 @@ static void print_doing(FILE *out, const struct container *container)
 		[ACTION_STOP] = "Stopping",
 		[ACTION_PAUSE] = "Pausing",
 	};
-	bool done =
-		strncmp(container->outcome, "kept", 4) && strncmp(container->outcome, "failed", 6);
+	const char *outcome = container->outcome ? container->outcome : "failed: out of memory";
+	bool done = strncmp(outcome, "kept", 4) && strncmp(outcome, "failed", 6);
 
-	if (!strcmp(container->outcome, "dry-run"))
+	if (!strcmp(outcome, "dry-run"))
 		fprintf(out, "Would %s container '%s': %s\n", action_name(container->decision),
 			container->name, container->reason);
 	else
 		fprintf(out, "%s container '%s': %s%s%s\n", doing[container->decision],
-			container->name, container->reason, done ? "" : "; ",
-			done ? "" : container->outcome);
+			container->name, container->reason, done ? "" : "; ", done ? "" : outcome);
 }
 
 static void print_others(FILE *out, const struct window *window)
