@@ -167,20 +167,14 @@ int overwrite_file(const char *path, const char *text, unsigned int mode)
 int make_own_dir(const char *path, unsigned int mode)
 {
 	struct stat st;
-	int err = make_dir(path, mode);
 
-	if (err)
-		return err;
+	if (mkdir(path, mode) && errno != EEXIST)
+		return -errno;
 	if (stat(path, &st))
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
 	return st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) ? 0 : -EPERM;
-}
-
-int make_dir(const char *path, unsigned int mode)
-{
-	return mkdir(path, mode) && errno != EEXIST ? -errno : 0;
 }
 
 int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret)

@@ -65,12 +65,9 @@ int write_file(const char *path, const char *text, unsigned int mode);
 int overwrite_file(const char *path, const char *text, unsigned int mode);
 
 /*
- * make_dir() that refuses one that is not ours alone to write: -EPERM.
+ * mkdir that accepts an existing directory, but refuses one that is not ours alone to write: -EPERM.
  */
 int make_own_dir(const char *path, unsigned int mode);
-
-/* mkdir that accepts an existing directory. */
-int make_dir(const char *path, unsigned int mode);
 
 /* A decimal number that fills the whole of @text and lies in [min, max]. 0, -EINVAL or -ERANGE. */
 int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
