@@ -11,13 +11,18 @@
  *   end <number of cgroup records> <number of process records>
  *
  * boottime_ns  CLOCK_BOOTTIME when the reading began.
- * cgroup       Every cgroup of the v2 hierarchy; one without a memory controller of its own, which
- *              is charged to the one above it, has three zeros. usage_kib is what the kernel charges
- *              to it and to all below it; anon_kib and file_kib are its own. anon_kib is what reclaim
- *              cannot simply drop (anonymous, shared and locked memory), file_kib the page cache.
+ * cgroup       Every live cgroup of the v2 hierarchy; one without a memory controller of its own,
+ *              which is charged to the one above it, has three zeros. usage_kib is what the kernel
+ *              charges to it and to all below it; anon_kib and file_kib are its own, with what
+ *              removed cgroups below it still hold: summed over a live subtree, no page is missed
+ *              or told twice. anon_kib is what reclaim cannot simply drop (anonymous, shared and
+ *              locked memory), file_kib the page cache. <path> is cut after 256 names or about
+ *              4,000 bytes: the id tells two apart.
  * process      Every user process once, with PIDs of the initial namespace. start_ns is on
  *              CLOCK_BOOTTIME; cpu_ns sums all threads, live and dead.
- *              <cmdline> is given only for processes of a container (see below).
+ *              <cmdline> is given only for processes of a container (see below), as much as fits
+ *              in about 4,000 bytes; it is "-" where any of that could not be had without waiting
+ *              (swapped out, on a file, the process is changing its own memory map).
  * end          A reading without it, or with other counts, is partial.
  *
  * Text fields are printable ASCII. Space, backslash and every other byte are escaped as by
@@ -27,7 +32,8 @@
  * A container's cgroup, for this file, is one with SYSINFO_ID_DIGITS hexadecimal digits in a row in
  * its path: "docker-<id>.scope", "docker/<id>", "libpod-<id>.scope".
  *
- * Readers skip record names that they do not know and refuse other versions.
+ * Records come in this order, each with at least one field after its name. Readers skip record names
+ * that they do not know and refuse other versions.
  */
 #ifndef CMGR_SYSINFO_H
 #define CMGR_SYSINFO_H
