@@ -7,17 +7,27 @@ import sys
 import tarfile
 import time
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Callable, Mapping, NamedTuple
 
-from .klog import complaints
+from .klog import BEGIN, END, LEAKS_WORD, NO_LEAKS, complaints
 from .root import Root
 from .step import BUILD, LOGS, VERBOSE, Failure
 
 POLL_S = 0.1
 # A CPU without AVX: libraries then leave the wide vectors alone, which are slow to emulate.
 EMULATED_CPU = "Nehalem"
+INIT = "/usr/local/sbin/cmgr-init"
+# An initramfs would have mounted both, without which no disk is found by its label.
+MOUNTS_FIRST = f'/bin/sh -- -c "mount -t proc proc /proc && mount -t sysfs sysfs /sys && exec {INIT}"'
 # Told to the guest by name under /dev/virtio-ports; each is a file here, `control` is a socket.
 PORTS = ("output", "verdict", "files")
+
+
+class Boot(NamedTuple):
+    """What is booted instead of the root's own kernel and its systemd."""
+    kernel: Path
+    initrd: Path | None
+    name: str
 
 
 class Machine:
@@ -25,14 +35,15 @@ class Machine:
 
     def __init__(self, job: str, root: Root, disks: Mapping[str, Path],
                  kept: Mapping[str, Path] | None = None, kernel_words: str = "",
-                 show: bool = VERBOSE, port: int | None = None) -> None:
+                 show: bool = VERBOSE, port: int | None = None, boot: Boot | None = None) -> None:
         self.job = job
+        self.boot = boot or Boot(root.kernel, root.initrd, "")
         self.root = root
         self.disks = disks
         self.kept = kept or {}
         self.kernel_words = kernel_words
         self.port = port
-        self.logs = LOGS / job
+        self.logs = LOGS / "-".join(filter(None, (job, self.boot.name)))
         self.process: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
         self.show = show
@@ -60,15 +71,18 @@ class Machine:
         append = ("root=/dev/vda rw fastboot console=ttyS0 loglevel=7 net.ifnames=0 "
                   "systemd.show_status=false lsm=landlock,yama kfence.sample_interval=100 "
                   f"cmgr.job={self.job} {self.kernel_words}")
+        if self.boot.name:
+            append += f" init={INIT if self.boot.initrd else MOUNTS_FIRST}"
         forward = f",hostfwd=tcp:127.0.0.1:{self.port}-:8000" if self.port else ""
         words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
                  "-no-reboot", "-machine", "q35,sata=off,smbus=off",
                  "-cpu", "host" if kvm else EMULATED_CPU,
                  "-accel", "kvm" if kvm else "tcg,thread=multi", "-smp", "2", "-m", "4096",
-                 "-kernel", str(self.root.kernel), "-initrd", str(self.root.initrd),
-                 "-append", append, "-serial", "chardev:console", "-device", "virtio-rng-pci",
+                 "-kernel", str(self.boot.kernel), "-append", append, "-serial", "chardev:console", "-device", "virtio-rng-pci",
                  "-netdev", f"user,id=net{forward}",
                  "-device", "virtio-net-pci,netdev=net,romfile="]
+        if self.boot.initrd:
+            words += ["-initrd", str(self.boot.initrd)]
         disks = [(self.root.disk, False), *((disk, False) for disk in self.disks.values()),
                  *((disk, True) for disk in self.kept.values())]
         for index, (disk, kept) in enumerate(disks):
@@ -135,7 +149,8 @@ class Machine:
         if len(text) != 2 or text[0] != "exit":
             raise Failure(f"guest: job {self.job} ended without a verdict; see {self.logs}")
         log = (self.logs / "console").read_text(encoding="utf-8", errors="replace")
-        found = complaints(log)
+        leaks = [NO_LEAKS] if LEAKS_WORD in self.kernel_words.split() else []
+        found = complaints(log, [BEGIN, END, *leaks])
         if found:
             raise Failure("\n".join([*found[:20], f"all of it is in {self.logs / 'console'}"]))
         return int(text[1])

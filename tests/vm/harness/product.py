@@ -5,22 +5,15 @@ import os
 from pathlib import Path
 
 from .cache import checkout_files, copy_tree, key_of, make_disk, remove_others
-from .root import Root
-from .step import BUILD, CHECKOUT, run, run_as_root, step
+from .root import IN_ROOT, Root, run_in_root
+from .step import BUILD, CHECKOUT, run, step
 
-# A mount namespace of its own: nothing stays mounted, however the build ends.
-IN_ROOT = """
-mount --bind "$1" "$2/opt/cmgr-bpf" && mount -t proc proc "$2/proc" && user=$3 && root=$2 &&
-shift 3 && exec chroot --userspec="$user" "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-    HOME=/tmp LC_ALL=C.UTF-8 make -C /opt/cmgr-bpf "$@"
-"""
+HOME = "/opt/cmgr-bpf"
 
 
 def make_in_root(root: Root, tree: Path, log_name: str, *arguments: str) -> None:
     """Runs make on `tree` with the guest's compilers, libraries and headers."""
-    owner = f"{os.getuid()}:{os.getgid()}"
-    run_as_root(log_name, ["unshare", "--mount", "sh", "-c", IN_ROOT, "sh", tree, root.tree, owner,
-                           f"-j{os.cpu_count()}", *arguments])
+    run_in_root(root, log_name, {tree: HOME}, "make", "-C", HOME, f"-j{os.cpu_count()}", *arguments)
 
 
 def _forget_deleted(tree: Path, files: list[Path]) -> None:

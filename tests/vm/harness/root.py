@@ -1,9 +1,10 @@
 """The guest's root: Debian 13 with kernel, systemd, Docker and the compilers of the product."""
 
+import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import NamedTuple
+from typing import Mapping, NamedTuple
 
 from .cache import key_of, make_disk
 from .step import BUILD, CHECKOUT, run_as_root, step
@@ -15,10 +16,24 @@ PACKAGES = """
     docker.io docker-cli iptables cron procps iproute2 curl strace python3 bpftool
     gcc libc6-dev make clang llvm libbpf-dev libcjson-dev libcurl4-openssl-dev pkg-config
     libelf-dev zlib1g-dev
+    gcc-12 sparse dkms python3-pytest
 """.split()
 LEAN = ["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*"]
 SPARE_MIB = 3072
+
+# A mount namespace of its own: nothing stays mounted, however the command ends.
+IN_ROOT = """
+root=$1 user=$2
+shift 2
+while [ "$1" != -- ]; do
+    mkdir -p "$root$2" && mount --bind "$1" "$root$2" || exit
+    shift 2
+done
+shift
+mount -t proc proc "$root/proc" && exec chroot --userspec="$user" "$root" \\
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 "$@"
+"""
 
 
 class Root(NamedTuple):
@@ -65,10 +80,10 @@ def guest_root() -> Root:
             run_as_root("clean-root", ["rm", "-rf", old])
         _make(folder)
     tree = folder / "tree"
-    headers = next(tree.glob("usr/src/linux-headers-*-cloud-amd64"))
     kernel = next(tree.glob("boot/vmlinuz-*"))
-    initrd = next(tree.glob("boot/initrd.img-*"))
-    return Root(key, tree, folder / "root.img", kernel, initrd, f"/usr/src/{headers.name}")
+    release = kernel.name.removeprefix("vmlinuz-")
+    return Root(key, tree, folder / "root.img", kernel, tree / "boot" / f"initrd.img-{release}",
+                f"/usr/src/linux-headers-{release}")
 
 
 def base_image(root: Root) -> Path:
@@ -84,3 +99,10 @@ def base_image(root: Root) -> Path:
             shutil.copyfile(partial, base)
             partial.unlink()
     return base
+
+
+def run_in_root(root: Root, log_name: str, binds: Mapping[Path, str], *command: str) -> None:
+    """Runs a command in the guest's root, by the caller's user, with folders bound to paths in it."""
+    words = [str(word) for folder, path in binds.items() for word in (folder, path)]
+    run_as_root(log_name, ["unshare", "--mount", "sh", "-c", IN_ROOT, "sh", root.tree,
+                           f"{os.getuid()}:{os.getgid()}", *words, "--", *command])

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness.klog import complaints  # noqa: E402
+from harness.klog import BEGIN, END, NO_LEAKS, complaints  # noqa: E402
 
 HEALTHY = """\
 [    0.116889] Kernel command line: root=/dev/vda kfence.sample_interval=100 cmgr.job=scenario
@@ -16,8 +16,11 @@ HEALTHY = """\
 [    0.600000] rcu: \tRCU event tracing is enabled.
 [    3.859680] RAS: Correctable Errors collector initialized.
 [   40.742588] evm: overlay not supported
+[    0.251000] kmemleak: Kernel memory leak detector initialized (mem pool available: 38112)
+[   45.310000] kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 [   49.123364] cmgr-job: begin scenario
 [   60.000000] sysinfo: loading out-of-tree module taints kernel.
+[  560.000000] cmgr-leaks: none
 [  567.907760] cmgr-job: end scenario
 """
 
@@ -41,6 +44,22 @@ SPLATS = [
     "refcount_t: underflow; use-after-free.",
     "list_del corruption. prev->next should be ffff8881, but was dead000000000122",
     "UBSAN: array-index-out-of-bounds in kmod/sysinfo.c:120:9",
+    "BUG: KASAN: slab-use-after-free in use_init+0x9a/0xff0 [use_after_free]",
+    "BUG: KASAN: double-free in twice_init+0x8c/0xff0 [double_free]",
+    "BUG kmalloc-64 (Tainted: G           O      ): Object already free",
+    "BUG sighand_cache (Not tainted): Objects remaining in sighand_cache on shutdown",
+    "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected",
+    "[ BUG: Invalid wait context ]",
+    "INFO: trying to register non-static key.",
+    "turning off the locking correctness validator.",
+    "INFO: lockdep is turned off.",
+    "ODEBUG: Out of memory. ODEBUG disabled",
+    "page dumped because: VM_BUG_ON_PAGE(PageTail(page))",
+    "cmgr-leaks: unreferenced object 0xffff888004a1c400 (size 1024):",
+    "kmemleak: Memory pool empty, consider increasing CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE",
+    "kmemleak: Kernel memory leak detector disabled",
+    "kmemleak: Cannot allocate a kmemleak_object structure",
+    "kmemleak: Freeing unknown object at 0xffff888004a1c400",
     "Kernel panic - not syncing: Fatal exception",
 ]
 
@@ -58,3 +77,8 @@ def test_splat(splat: str) -> None:
 @pytest.mark.parametrize("mark", ["begin", "end"])
 def test_incomplete(mark: str) -> None:
     assert complaints(HEALTHY.replace(f"cmgr-job: {mark}", ""))
+
+
+def test_leaks_not_looked_for() -> None:
+    assert complaints(HEALTHY, [BEGIN, END, NO_LEAKS]) == []
+    assert complaints(HEALTHY.replace(NO_LEAKS, ""), [BEGIN, END, NO_LEAKS])

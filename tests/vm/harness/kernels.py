@@ -1,0 +1,184 @@
+"""Debian's kernels: which there are, and each of them fetched, with its headers and an initramfs."""
+
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from .machine import Boot
+from .root import Root, run_in_root
+from .step import BUILD, Failure, run, run_as_root, step
+
+# From the oldest kernel that the product runs on to the newest that Debian has.
+SUITES = ("bookworm", "trixie", "trixie-backports")
+FLAVOUR = "cloud-amd64"
+LISTS_MAX_AGE_S = 24 * 3600
+
+
+class Kernel(NamedTuple):
+    release: str    # "6.12.117+deb13-cloud-amd64"
+    folder: Path    # its packages, unpacked
+    tree: Path | None = None    # what it was built in, by this machine's compiler, if not by Debian
+
+    @property
+    def series(self) -> str:
+        return ".".join(re.findall(r"\d+", self.release)[:2])
+
+    @property
+    def modules(self) -> Path:
+        """The folder of its modules; older packages are not merged into /usr."""
+        return next(self.folder.glob(f"*/modules/{self.release}"), None) or \
+            next(self.folder.glob(f"usr/lib/modules/{self.release}"))
+
+    @property
+    def image(self) -> Path:
+        return next(self.folder.glob(f"boot/vmlinuz-{self.release}"), None) or \
+            next(self.folder.rglob("vmlinuz*"))
+
+    @property
+    def boot(self) -> Boot:
+        if self.tree:
+            return Boot(self.image, None, "debug")
+        return Boot(self.image, self.folder / "initrd.img", self.series)
+
+    def header_binds(self) -> dict[Path, str]:
+        """Where its headers have to be for a module to be built in a root."""
+        found = [*self.folder.glob("usr/src/linux-headers-*"),
+                 *self.folder.glob("usr/lib/linux-kbuild-*")]
+        return {folder: f"/{folder.relative_to(self.folder)}" for folder in found}
+
+
+class Archive:
+    """Debian's archive as an apt of our own sees it; the machine's own lists stay as they are."""
+
+    def __init__(self, root: Root) -> None:
+        self.home = BUILD / "apt"
+        for folder in ("lists/partial", "cache/archives/partial", "parts"):
+            (self.home / folder).mkdir(parents=True, exist_ok=True)
+        (self.home / "status").touch()
+        self._write_sources(root)
+        stamp = self.home / "updated"
+        if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_MAX_AGE_S:
+            run("apt-update", self._command("apt-get", "update"))
+            stamp.touch()
+
+    def _write_sources(self, root: Root) -> None:
+        """The same mirror that the root came from, for every suite that has a kernel for us."""
+        first = (root.tree / "etc" / "apt" / "sources.list").read_text().splitlines()[0]
+        found = re.match(r"deb (?:\[[^]]*\] )?(\S+)", first)
+        if not found:
+            raise Failure(f"kernels: no mirror in the root's sources.list: {first}")
+        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+        lines = [f"deb [signed-by={keyring}] {found[1]} {suite} main\n" for suite in SUITES]
+        (self.home / "sources.list").write_text("".join(lines))
+
+    def _command(self, *words: str) -> list[str]:
+        places = {"Dir::Etc::sourcelist": "sources.list", "Dir::Etc::sourceparts": "parts",
+                  "Dir::State::lists": "lists", "Dir::Cache": "cache", "Dir::State::status": "status"}
+        options = [f"-o{name}={self.home / place}" for name, place in places.items()]
+        return [words[0], *options, "-oAPT::Sandbox::User=root", *words[1:]]
+
+    def _ask(self, *words: str) -> str:
+        return subprocess.run(self._command("apt-cache", *words), check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+
+    def names(self, prefix: str) -> set[str]:
+        """The packages whose names begin so."""
+        return set(self._ask("pkgnames", prefix).split())
+
+    def version(self, package: str) -> str:
+        """The version that unpack() would fetch."""
+        found = re.search(r"^  Candidate: (\d\S*)", self._ask("policy", package), re.M)
+        if not found:
+            raise Failure(f"kernels: the archive has no {package}")
+        return found[1]
+
+    def kbuild_of(self, headers: str) -> str:
+        found = re.search(r"^Depends:.*?\b(linux-kbuild-[^\s,]+)", self._ask("show", headers), re.M)
+        if not found:
+            raise Failure(f"kernels: {headers} depends on no linux-kbuild")
+        return found[1]
+
+    def unpack(self, packages: list[str], folder: Path) -> None:
+        """Downloads packages of any release and unpacks them; nothing is installed."""
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        debs = partial / "debs"
+        debs.mkdir(parents=True)
+        script = 'cd "$1" && shift && "$@" && for deb in *.deb; do dpkg -x "$deb" ..; done'
+        run("unpack", ["sh", "-c", script, "sh", debs, *self._command("apt-get", "download", *packages)])
+        shutil.rmtree(debs)
+        partial.rename(folder)
+
+
+def _version(release: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", release.partition("+")[0])]
+
+
+def releases(archive: Archive, flavour: str = FLAVOUR) -> list[str]:
+    """Every kernel of the archive that modules can be built for, oldest first."""
+    have = archive.names("linux-headers-") | archive.names("linux-image-")
+    found = [match[1] for name in have
+             if (match := re.fullmatch(rf"linux-headers-([\d.]+(?:-\d+|\+\w+)-{flavour})", name))]
+    return sorted((release for release in found if f"linux-image-{release}" in have), key=_version)
+
+
+def newest_of_each_series(archive: Archive) -> list[str]:
+    """The newest release of 6.1, 6.12 and so on, oldest first."""
+    series = {tuple(_version(release)[:2]): release for release in releases(archive)}
+    return list(series.values())
+
+
+def fetch_headers(archive: Archive, release: str) -> Kernel:
+    """The headers alone, for a build that is not booted."""
+    folder = BUILD / "kernels" / f"headers-{release}"
+    folder.parent.mkdir(exist_ok=True)
+    if not folder.exists():
+        archive.unpack(_header_packages(archive, release), folder)
+    return Kernel(release, folder)
+
+
+def _header_packages(archive: Archive, release: str) -> list[str]:
+    headers = f"linux-headers-{release}"
+    common = re.sub(r"-(?:cloud-|rt-)?amd64$", "", headers) + "-common"
+    if "-rt-amd64" in release and f"{common}-rt" in archive.names(common):
+        common += "-rt"
+    return [headers, common, archive.kbuild_of(headers)]
+
+
+def fetch(archive: Archive, root: Root, release: str) -> Kernel:
+    """A kernel that can be booted, with its modules and headers."""
+    kernel = Kernel(release, BUILD / "kernels" / release)
+    kernel.folder.parent.mkdir(exist_ok=True)
+    if (kernel.folder / "initrd.img").exists():
+        return kernel
+    with step(f"kernel {kernel.series}", f"Debian's {release} with headers"):
+        # From 7.x on the image package is empty: its parts are packages of their own.
+        parts = [f"linux-{part}-{release}" for part in ("image", "binary", "modules")]
+        parts = [part for part in parts if part in archive.names(part)]
+        shutil.rmtree(kernel.folder, ignore_errors=True)
+        archive.unpack([*parts, *_header_packages(archive, release)], kernel.folder)
+        _make_initrd(root, kernel)
+    return kernel
+
+
+def _make_initrd(root: Root, kernel: Kernel) -> None:
+    """An initramfs by the guest root's own tool: virtio disks and ext4 are modules here."""
+    binds = {kernel.modules: f"/usr/lib/modules/{kernel.release}", kernel.folder: "/opt/cmgr-kernel"}
+    # It reads the configuration to choose a compressor, at a place where only installed ones are.
+    config = next(kernel.folder.glob(f"boot/config-{kernel.release}"), None) or \
+        next(kernel.folder.rglob("config*"))
+    binds[config.parent] = "/boot"
+    script = ('depmod "$0" && mkinitramfs -o /opt/cmgr-kernel/initrd.partial "$0" && '
+              'mv /opt/cmgr-kernel/initrd.partial /opt/cmgr-kernel/initrd.img')
+    run_in_root(root, f"initrd-{kernel.series}", binds, "sh", "-c", script, kernel.release)
+
+
+def remove_old(kept: list[Kernel]) -> None:
+    """Kernels that the archive has replaced since they were fetched."""
+    names = {kernel.folder.name for kernel in kept}
+    for folder in (BUILD / "kernels").glob("[0-9]*"):
+        if folder.name not in names:
+            run_as_root("clean-kernel", ["rm", "-rf", folder])

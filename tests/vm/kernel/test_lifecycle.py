@@ -1,0 +1,139 @@
+"""The module comes and goes; readers, cgroups and processes may be in the middle of something."""
+
+import errno
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Callable
+
+import guest
+import pytest
+
+ROUNDS = 200
+LEFT_BEHIND = 4
+# Objects of a slab that come and go by themselves while the rounds run; a leak is one a round.
+SLAB_SLACK = ROUNDS // 4
+SLABS = ("task_struct", "mm_struct", "proc_dir_entry", "kmalloc-cg-4k")
+
+
+def _dying() -> int:
+    return guest.flat_keyed(guest.CGROUPS / "cgroup.stat")["nr_dying_descendants"]
+
+
+def _slab_counts() -> dict[str, int]:
+    lines = [line.split() for line in Path("/proc/slabinfo").read_text().splitlines()[2:]]
+    return {words[0]: int(words[1]) for words in lines if words[0] in SLABS}
+
+
+def _open_at(kind: bytes) -> int:
+    """A descriptor whose reading has stopped among the records of a kind."""
+    fd = os.open(guest.SYSINFO, os.O_RDONLY)
+    seen = b""
+    while b"\n" + kind not in seen:
+        seen += os.read(fd, 64)
+    return fd
+
+
+def _to_its_end(fd: int) -> int:
+    """Reads on; the error that ended it, or 0 for the end of the file."""
+    try:
+        while os.read(fd, 1 << 20):
+            pass
+    except OSError as error:
+        return error.errno or -1
+    finally:
+        os.close(fd)
+    return 0
+
+
+def _round(cgroup: guest.Cgroup) -> None:
+    """One life of the module, with readers that stay and a cgroup and a process that they hold."""
+    guest.load()
+    child = cgroup.child("held")
+    sleeper = os.fork()
+    if not sleeper:
+        signal.pause()
+    (child.folder / "cgroup.procs").write_text(str(sleeper))
+    fds = [_open_at(kind) for kind in (b"cgroup", b"process") for _ in range(LEFT_BEHIND // 2)]
+    os.kill(sleeper, signal.SIGKILL)
+    os.waitpid(sleeper, 0)
+    child.remove()
+    guest.unload()
+    assert {_to_its_end(fd) for fd in fds} <= {errno.EIO, 0}
+
+
+def _settled(condition: Callable[[], bool], what: str) -> None:
+    """Caches and deferred frees are not leaks: they go when memory is asked for."""
+    def holds() -> bool:
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+        return condition()
+
+    guest.wait_for(what, holds, 60)
+
+
+def test_two_hundred_lives(cgroup: guest.Cgroup) -> None:
+    guest.unload()
+    try:
+        for _ in range(ROUNDS // 20):
+            _round(cgroup)      # what fills once, and stays
+        dying, slabs = _dying(), _slab_counts()
+        assert set(slabs) == set(SLABS)
+        for _ in range(ROUNDS):
+            _round(cgroup)
+        _settled(lambda: _dying() <= dying, "removed cgroups to be freed")
+        _settled(lambda: all(_slab_counts()[name] <= slabs[name] + SLAB_SLACK for name in SLABS),
+                 f"slabs as before: {slabs}")
+    finally:
+        guest.load()
+
+
+def test_a_second_insmod_is_refused() -> None:
+    again = subprocess.run(["insmod", guest.MODULE], capture_output=True, text=True, check=False)
+    assert again.returncode and "File exists" in again.stderr
+    guest.read()
+
+
+def test_an_open_file_does_not_hold_the_module() -> None:
+    fd = _open_at(b"cgroup")
+    guest.unload()
+    assert not guest.SYSINFO.exists()
+    guest.load()
+    assert _to_its_end(fd) in (errno.EIO, 0)
+    guest.read()
+
+
+def test_a_removed_cgroup_is_held_only_as_long_as_its_reader(cgroup: guest.Cgroup) -> None:
+    before = _dying()
+    fds = []
+    for name in range(20):
+        child = cgroup.child(str(name))
+        fds.append(_open_at(b"cgroup"))
+        child.remove()
+    for fd in fds:
+        assert _to_its_end(fd) == 0
+    _settled(lambda: _dying() <= before, "removed cgroups to be freed")
+
+
+def test_every_failing_allocation() -> None:
+    """On the kernel with fault injection alone; the others leave it out by name."""
+    done = subprocess.run([guest.PROGRAMS / "failnth"], capture_output=True, text=True, check=False)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = done.stdout.split("allocations ")[-1].split()
+    assert int(words[0]) >= 2 and int(words[2]) >= 2, "no allocation failed"
+
+
+@pytest.mark.parametrize("size", [1, 37, 4096, 1 << 20])
+def test_a_file_is_read_again_from_its_beginning(size: int) -> None:
+    fd = os.open(guest.SYSINFO, os.O_RDONLY)
+    try:
+        for _ in range(3):
+            os.pread(fd, size, 1000)
+            os.lseek(fd, 0, os.SEEK_SET)
+            text = b""
+            while part := os.read(fd, size):
+                text += part
+            guest.parse(text)
+    finally:
+        os.close(fd)
