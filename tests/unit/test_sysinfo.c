@@ -102,9 +102,51 @@ static void refuses_damage(void **state)
 		{HEAD "cgroup 1 2 3 4 /a\\\nend 1 0\n", -EBADMSG},
 		{HEAD "cgroup 1 2 3 4 /a\\000\nend 1 0\n", -EBADMSG}, /* a NUL would end the text */
 		{HEAD "cgroup 1 2 3 4 /a\\400\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 2 3 4 /a\\401\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 2 3 4 /a\\018\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 2 3 4 /\\101\nend 1 0\n", -EBADMSG}, /* escaped without need */
+		{HEAD "cgroup 1 2 3 4 /\\012\nend 1 0\n", -EBADMSG}, /* "\n" is shorter */
+		{HEAD "cgroup 1 2 3 4 /\\134\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 2 3 4 /\\\"\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 2 3 4 /\\x41\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 2 3 4 /\\055\nend 1 0\n", -EBADMSG},
+		{HEAD "process 1 1 1 1 1 1 \\055a -\nend 0 1\n", -EBADMSG},
 		{HEAD "cgroup 1 2 3 4 /a\x01\nend 1 0\n", -EBADMSG}, /* not escaped */
+		{HEAD "cgroup 1 2 3 4 /a\x7f\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 2 3 4 /a\tb\nend 1 0\n", -EBADMSG},
 		{HEAD "cgroup 1 2 3 4 /a\xc3\nend 1 0\n", -EBADMSG},
 		{HEAD "process 1 1 1 1 1 1 a\nend 0 1\n", -EBADMSG},
+		{HEAD "cgroup 01 2 3 4 /\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup +1 2 3 4 /\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 0x1 2 3 4 /\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 00 3 4 /\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 99999999999999999999 3 4 /\nend 1 0\n", -EBADMSG},
+		{HEAD "cgroup 1 2 3 4 a\nend 1 0\n", -EBADMSG},	       /* no path */
+		{HEAD "cgroup 0 2 3 4 /\nend 1 0\n", -EBADMSG},	       /* no ID */
+		{HEAD "process 0 1 1 1 1 1 a -\nend 0 1\n", -EBADMSG}, /* the idle task */
+		{HEAD "process 1 0 1 1 1 1 a -\nend 0 1\n", -EBADMSG},
+		{HEAD "process 2147483648 1 1 1 1 1 a -\nend 0 1\n", -EBADMSG},
+		{"sysinfo 01 5\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
+		{"sysinfo 18446744073709551617 5\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
+		{" " HEAD "end 0 0\n", -EBADMSG},
+		{"\xef\xbb\xbf" HEAD "end 0 0\n", -EBADMSG},
+		{HEAD "end 00 0\n", -EBADMSG},
+		{HEAD "end\n", -EBADMSG},
+		{HEAD "end 0 0\r\n", -EBADMSG},
+		{HEAD HEAD "end 0 0\n", -EBADMSG}, /* two readings */
+		{HEAD "sysinfo 1 5\nend 0 0\n", -EBADMSG},
+		{"sysinfo 1 5\nmemory 0 0 0\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
+		{HEAD "memory 100 50 60\nend 0 0\n", -EBADMSG}, /* the same twice */
+		{"sysinfo 1 5\n" CGROUP "memory 100 50 60\nend 1 0\n", -EBADMSG}, /* out of order */
+		{"sysinfo 1 5\n" PROC "memory 100 50 60\nend 0 1\n", -EBADMSG},
+		{HEAD PROC CGROUP "end 1 1\n", -EBADMSG},
+		{HEAD "process 2 1 1 1 1 1 a -\n" PROC "end 0 2\n", -EBADMSG},
+		{HEAD "\nend 0 0\n", -EBADMSG},
+		{HEAD "x\nend 0 0\n", -EBADMSG}, /* a name and no field */
+		{HEAD "future  field\nend 0 0\n", -EBADMSG},
+		{HEAD "future field \nend 0 0\n", -EBADMSG},
+		{HEAD " future field\nend 0 0\n", -EBADMSG},
+		{HEAD "future fi\teld\nend 0 0\n", -EBADMSG},
 	};
 	size_t i;
 
@@ -117,13 +159,36 @@ static void refuses_damage(void **state)
 	}
 }
 
+/* A NUL in place of each byte, and one after the last. */
 static void refuses_a_nul(void **state)
 {
-	static const char text[] = HEAD "cgroup 1 2 3 4 /\0\nend 1 0\n";
+	char text[] = HEAD CGROUP PROC "end 1 1\n";
+	struct snapshot s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(text) - 1; i++) {
+		char was = text[i];
+
+		text[i] = '\0';
+		assert_int_equal(parse(text, sizeof(text) - 1, &s), -EBADMSG);
+		text[i] = was;
+	}
+	assert_int_equal(parse(text, sizeof(text), &s), -EBADMSG);
+	assert_int_equal(parse(text, sizeof(text) - 1, &s), 0);
+	snapshot_free(&s);
+}
+
+/* /proc/self/mem answers EIO at its start, as the module's file does after rmmod. */
+static void passes_read_errors_on(void **state)
+{
 	struct snapshot s;
 
 	(void)state;
-	assert_int_equal(parse(text, sizeof(text) - 1, &s), -EBADMSG);
+	assert_int_equal(snapshot_read("/proc/self/mem", &s), -EIO);
+	assert_int_equal(snapshot_read("/proc/self", &s), -EISDIR);
+	assert_int_equal(snapshot_read("/proc/self/sysinfo", &s), -ENOENT);
+	assert_int_equal(snapshot_read("/dev/null", &s), -EBADMSG);
 }
 
 static void finds_the_outermost_container(void **state)
@@ -167,6 +232,7 @@ int main(void)
 		cmocka_unit_test(refuses_every_prefix),
 		cmocka_unit_test(refuses_damage),
 		cmocka_unit_test(refuses_a_nul),
+		cmocka_unit_test(passes_read_errors_on),
 		cmocka_unit_test(finds_the_outermost_container),
 	};
 

@@ -1,108 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "observe/sysinfo.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
+#include "fields.h"
 #include "kmod/sysinfo.h"
 #include "util.h"
 
 /* About 10 million processes: more than PID_MAX_LIMIT allows. */
 #define READING_LIMIT (2ULL << 30)
 
-struct fields {
-	char *next;
-	bool bad;
-};
-
-/* The next field, ended by a NUL in place; "" marks the record as bad. */
-static char *next_field(struct fields *fields)
-{
-	static char nothing[1];
-	char *field = strsep(&fields->next, " ");
-
-	if (!field || !*field) {
-		fields->bad = true;
-		return nothing;
-	}
-	return field;
-}
-
-static uint64_t next_u64(struct fields *fields)
-{
-	uint64_t value = 0;
-
-	if (parse_u64(next_field(fields), 0, UINT64_MAX, &value))
-		fields->bad = true;
-	return value;
-}
-
-/* One escape of seq_escape_str() after the backslash; returns its length, or 0. */
-static size_t unescape_one(const char *in, char *out)
-{
-	static const char letters[] = "nrtvfea\\\"", bytes[] = "\n\r\t\v\f\033\a\\\"";
-	const char *letter = *in ? strchr(letters, *in) : NULL;
-
-	if (letter) {
-		*out = bytes[letter - letters];
-		return 1;
-	}
-	if (in[0] < '0' || in[0] > '3' || in[1] < '0' || in[1] > '7' || in[2] < '0' || in[2] > '7')
-		return 0;
-	*out = (char)((in[0] - '0') << 6 | (in[1] - '0') << 3 | (in[2] - '0'));
-	return *out ? 3 : 0;
-}
-
-/* A text field with its escapes undone in place; NULL for "-". */
-static const char *next_text(struct fields *fields)
-{
-	char *text = next_field(fields), *in = text, *out = text;
-
-	if (!strcmp(text, "-"))
-		return NULL;
-	while (*in && !fields->bad) {
-		if (!isprint((unsigned char)*in)) {
-			fields->bad = true;
-		} else if (*in == '\\') {
-			size_t length = unescape_one(in + 1, out++);
-
-			fields->bad = !length;
-			in += 1 + length;
-		} else {
-			*out++ = *in++;
-		}
-	}
-	if (*text)
-		*out = '\0';
-	return text;
-}
-
-static bool ended(const struct fields *fields)
-{
-	return !fields->bad && !fields->next;
-}
-
 /* memory 12039168 1226752 9874520 */
-static int parse_memory(struct fields *fields, struct snapshot *s)
+static int parse_memory(struct cursor *cursor, struct snapshot *s)
 {
-	s->memory.total_kib = next_u64(fields);
-	s->memory.free_kib = next_u64(fields);
-	s->memory.available_kib = next_u64(fields);
-	return ended(fields) && s->memory.total_kib ? 0 : -EBADMSG;
+	bool again = s->memory.total_kib;
+
+	s->memory.total_kib = next_u64(cursor);
+	s->memory.free_kib = next_u64(cursor);
+	s->memory.available_kib = next_u64(cursor);
+	return ended(cursor) && !again && s->memory.total_kib ? 0 : -EBADMSG;
 }
 
 /* cgroup 4242 67188 65536 1024 /system.slice/docker-0f3c….scope */
-static int parse_cgroup(struct fields *fields, struct snapshot *s)
+static int parse_cgroup(struct cursor *cursor, struct snapshot *s)
 {
 	struct cgroup cgroup;
 
-	cgroup.id = next_u64(fields);
-	cgroup.usage_kib = next_u64(fields);
-	cgroup.anon_kib = next_u64(fields);
-	cgroup.file_kib = next_u64(fields);
-	cgroup.path = next_text(fields);
-	if (!ended(fields))
+	cgroup.id = next_id(cursor);
+	cgroup.usage_kib = next_u64(cursor);
+	cgroup.anon_kib = next_u64(cursor);
+	cgroup.file_kib = next_u64(cursor);
+	cgroup.path = next_text(cursor);
+	if (!ended(cursor) || !s->memory.total_kib || s->process_count)
+		return -EBADMSG;
+	if (cgroup.path && *cgroup.path != '/')
 		return -EBADMSG;
 	if (grow_array((void **)&s->cgroups, s->cgroup_count, sizeof(cgroup)))
 		return -ENOMEM;
@@ -111,21 +43,22 @@ static int parse_cgroup(struct fields *fields, struct snapshot *s)
 }
 
 /* process 871 4242 3383090610 9006132 2260 1464 workload /workload\0405 */
-static int parse_process(struct fields *fields, struct snapshot *s)
+static int parse_process(struct cursor *cursor, struct snapshot *s)
 {
+	uint64_t last_pid = s->process_count ? s->processes[s->process_count - 1].pid : 0;
 	struct process process;
 
-	process.pid = next_u64(fields);
-	process.cgroup_id = next_u64(fields);
-	process.start_ns = next_u64(fields);
-	process.cpu_ns = next_u64(fields);
-	process.vsz_kib = next_u64(fields);
-	process.rss_kib = next_u64(fields);
-	process.comm = next_text(fields);
-	process.cmdline = next_text(fields);
-	if (!ended(fields))
+	process.pid = next_u64(cursor);
+	process.cgroup_id = next_id(cursor);
+	process.start_ns = next_u64(cursor);
+	process.cpu_ns = next_u64(cursor);
+	process.vsz_kib = next_u64(cursor);
+	process.rss_kib = next_u64(cursor);
+	process.comm = next_text(cursor);
+	process.cmdline = next_text(cursor);
+	if (!ended(cursor) || !s->memory.total_kib)
 		return -EBADMSG;
-	if (s->process_count && process.pid <= s->processes[s->process_count - 1].pid)
+	if (process.pid <= last_pid || process.pid > INT32_MAX)
 		return -EBADMSG;
 	if (grow_array((void **)&s->processes, s->process_count, sizeof(process)))
 		return -ENOMEM;
@@ -134,66 +67,75 @@ static int parse_process(struct fields *fields, struct snapshot *s)
 }
 
 /* end 57 212 */
-static int parse_end(struct fields *fields, const struct snapshot *s)
+static int parse_end(struct cursor *cursor, const struct snapshot *s)
 {
-	uint64_t cgroups = next_u64(fields);
-	uint64_t processes = next_u64(fields);
+	uint64_t cgroups = next_u64(cursor);
+	uint64_t processes = next_u64(cursor);
 
-	if (!ended(fields) || cgroups != s->cgroup_count || processes != s->process_count)
+	if (!ended(cursor) || cgroups != s->cgroup_count || processes != s->process_count)
 		return -EBADMSG;
 	return s->memory.total_kib ? 0 : -EBADMSG;
 }
 
 /* sysinfo 1 3390543404 */
-static int parse_head(char *line, struct snapshot *s)
+static int parse_head(struct cursor *cursor, struct snapshot *s)
 {
-	struct fields fields = {.next = line};
 	uint64_t version;
 
-	if (!line || strcmp(next_field(&fields), SYSINFO_NAME))
+	if (!take_word(cursor, SYSINFO_NAME))
 		return -EBADMSG;
-	version = next_u64(&fields);
-	if (fields.bad)
+	version = next_u64(cursor);
+	if (cursor->before == BAD)
 		return -EBADMSG;
 	if (version != SYSINFO_VERSION)
 		return -EPROTONOSUPPORT;
-	s->boottime_ns = next_u64(&fields);
-	return ended(&fields) ? 0 : -EBADMSG;
+	s->boottime_ns = next_u64(cursor);
+	return ended(cursor) ? 0 : -EBADMSG;
 }
 
-/* The next line without its newline, which must be there; NULL at the end or when it is not. */
-static char *next_line(char **text)
+/*
+ * pressure 12 0.50 some
+ *
+ * An unknown name has to have fields: a lone word is what a newline in a last field leaves behind.
+ */
+static int skip_record(struct cursor *cursor)
 {
-	char *line = *text, *newline = strchr(line, '\n');
+	size_t fields = 0;
 
-	if (!newline)
-		return NULL;
-	*newline = '\0';
-	*text = newline + 1;
-	return line;
+	if (take_word(cursor, SYSINFO_NAME))
+		return -EBADMSG;
+	while (cursor->before == ' ') {
+		char *in = cursor->next;
+
+		while (is_plain(*in) || *in == '\\')
+			in++;
+		end_field(cursor, in);
+		fields++;
+	}
+	return ended(cursor) && fields > 1 ? 0 : -EBADMSG;
 }
 
 static int parse_records(char *text, const char *end, struct snapshot *s)
 {
-	char *line;
-	int err = parse_head(next_line(&text), s);
+	struct cursor cursor = {.next = text, .before = ' '};
+	int err = parse_head(&cursor, s);
 
-	while (!err && (line = next_line(&text))) {
-		struct fields fields = {.next = line};
-		const char *name = next_field(&fields);
-
-		if (!strcmp(name, "end"))
-			return text == end ? parse_end(&fields, s) : -EBADMSG;
-		if (!strcmp(name, "memory"))
-			err = parse_memory(&fields, s);
-		else if (!strcmp(name, "cgroup"))
-			err = parse_cgroup(&fields, s);
-		else if (!strcmp(name, "process"))
-			err = parse_process(&fields, s);
-		else if (fields.bad)
-			err = -EBADMSG;
+	while (!err) {
+		cursor.before = ' ';
+		if (take_word(&cursor, "process"))
+			err = parse_process(&cursor, s);
+		else if (take_word(&cursor, "cgroup"))
+			err = parse_cgroup(&cursor, s);
+		else if (take_word(&cursor, "memory"))
+			err = parse_memory(&cursor, s);
+		else if (take_word(&cursor, "end"))
+			break;
+		else
+			err = skip_record(&cursor);
 	}
-	return err ? err : -EBADMSG;
+	if (!err)
+		err = parse_end(&cursor, s);
+	return !err && cursor.next != end ? -EBADMSG : err;
 }
 
 static int by_id(const void *a, const void *b)
@@ -218,7 +160,7 @@ static int sort_cgroups(struct snapshot *s)
 int snapshot_parse(char *text, size_t size, struct snapshot *ret)
 {
 	struct snapshot s = {};
-	int err = strlen(text) == size ? parse_records(text, text + size, &s) : -EBADMSG;
+	int err = parse_records(text, text + size, &s);
 
 	if (!err)
 		err = sort_cgroups(&s);

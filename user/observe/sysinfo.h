@@ -39,11 +39,12 @@ struct snapshot {
 	size_t cgroup_count;
 	struct process *processes; /* by ascending PID, each once */
 	size_t process_count;
-	char *text; /* what the strings above point into */
+	char *text; /* holds the strings above */
 };
 
 /*
- * Parses @text (NUL-terminated, @size bytes before it), which is changed and kept in @ret.
+ * Parses @text (NUL-terminated, @size bytes before it), which is changed and kept in @ret. Takes what
+ * the module writes, byte by byte, and records of unknown kinds anywhere between head and end.
  * 0, -EBADMSG (damaged or partial), -EPROTONOSUPPORT (another version) or -ENOMEM; @ret is untouched
  * and @text still the caller's unless 0.
  */
