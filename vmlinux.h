@@ -13,6 +13,10 @@ typedef int __kernel_pid_t;
 
 typedef __kernel_pid_t pid_t;
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct sched_entity {
 	u64 sum_exec_runtime;
 };
@@ -21,13 +25,22 @@ struct sched_info {
 	long long unsigned int run_delay;
 };
 
+struct signal_struct;
+
 struct css_set;
 
 struct task_struct {
 	struct sched_entity se;
 	struct sched_info sched_info;
+	int exit_state;
 	pid_t pid;
+	struct list_head thread_node;
+	struct signal_struct *signal;
 	struct css_set *cgroups;
+};
+
+struct signal_struct {
+	struct list_head thread_head;
 };
 
 struct cgroup;
@@ -38,12 +51,19 @@ struct css_set {
 
 struct kernfs_node;
 
+struct cgroup_root;
+
 struct cgroup {
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 };
 
 struct kernfs_node {
 	u64 id;
+};
+
+struct cgroup_root {
+	int hierarchy_id;
 };
 
 struct bpf_iter__task {

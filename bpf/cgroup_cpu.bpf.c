@@ -8,85 +8,47 @@
  */
 #include "vmlinux.h"
 #include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
 #include "cgroup_cpu.h"
 
-#define MAX_CGROUPS 16384
+#include "ledger.bpf.h"
+#include "marks.bpf.h"
+#include "moves.bpf.h"
 
-struct mark {
-	__u64 ran_ns;
-	__u64 waited_ns;
-};
+#define MAX_ENDED 4096
 
 struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct mark);
-} marks SEC(".maps");
-
-/* Preallocated: an insertion under the run-queue lock must not allocate. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, MAX_CGROUPS);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ENDED);
 	__type(key, __u64);
-	__type(value, struct cgroup_cpu);
-} cgroup_cpu SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LOST_CAUSES);
-	__type(key, __u32);
-	__type(value, __u64);
-} lost SEC(".maps");
-
-static __always_inline void count_lost(__u32 cause)
-{
-	__u64 *count = bpf_map_lookup_elem(&lost, &cause);
-
-	if (count)
-		++*count;
-}
-
-static __always_inline struct cgroup_cpu *find_cgroup(__u64 id)
-{
-	static const struct cgroup_cpu zero;
-	struct cgroup_cpu *cpu = bpf_map_lookup_elem(&cgroup_cpu, &id);
-
-	if (cpu)
-		return cpu;
-	bpf_map_update_elem(&cgroup_cpu, &id, &zero, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&cgroup_cpu, &id);
-}
+	__type(value, struct cgroup_end);
+} ended SEC(".maps");
 
 /* Charges @task with what it ran and waited since its mark. Runs on its CPU, and no switch between. */
 static __always_inline void charge(struct task_struct *task, __u64 switches)
 {
-	struct cgroup_cpu *cpu;
 	struct mark *mark;
-	__u64 ran_ns, waited_ns;
+	__u64 ran_ns, waited_ns, cgroup_id;
 
-	if (!task->pid)
+	if (!task->pid) /* idle: charged to nobody */
 		return;
-	mark = bpf_task_storage_get(&marks, task, 0, 0);
+	mark = find_mark(task);
 	if (!mark) {
-		count_lost(LOST_TASK);
+		count_lost(LOST_TASK, 1);
 		return;
 	}
-	cpu = find_cgroup(task->cgroups->dfl_cgrp->kn->id);
-	if (!cpu) {
-		count_lost(LOST_CGROUP);
-		return;
-	}
+	if (mark->moves_done != mark->moves)
+		end_moves((__u64)task, mark, 1);
 	ran_ns = task->se.sum_exec_runtime;
 	waited_ns = task->sched_info.run_delay;
-	cpu->ran_ns += ran_ns - mark->ran_ns;
-	cpu->waited_ns += waited_ns - mark->waited_ns;
-	cpu->switches += switches;
+	cgroup_id = cgroup_id_of(task);
+	add(cgroup_id, ran_ns - mark->ran_ns, waited_ns - mark->waited_ns, switches);
 	mark->ran_ns = ran_ns;
 	mark->waited_ns = waited_ns;
+	mark->cgroup_id = cgroup_id;
 }
 
 SEC("tp_btf/sched_switch")
@@ -96,14 +58,37 @@ int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev)
 	return 0;
 }
 
-/*
- * Marks are made here and in mark_task, never in on_switch: an allocation under the run-queue lock
- * may wake kswapd, which takes that lock (before Linux 6.4).
- */
 SEC("tp_btf/task_newtask")
 int BPF_PROG(on_newtask, struct task_struct *task)
 {
-	bpf_task_storage_get(&marks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	give_up_mark(task); /* of another that was here, should on_free have been left out */
+	make_mark(task, 0, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid)
+{
+	if (old_pid != task->pid)
+		bring_mark(task, (__u32)old_pid);
+	return 0;
+}
+
+/* Nothing runs the task any more. Its last switch may not have been traced. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(on_free, struct task_struct *task)
+{
+	struct mark *mark = find_mark(task);
+	struct cgroup_cpu rest = {};
+
+	if (!mark)
+		return 0;
+	rest.ran_ns = task->se.sum_exec_runtime - mark->ran_ns;
+	rest.waited_ns = task->sched_info.run_delay - mark->waited_ns;
+	if (rest.ran_ns || rest.waited_ns)
+		store(cgroup_id_of(task), &rest);
+	end_moves((__u64)task, mark, 0);
+	give_up_mark(task);
 	return 0;
 }
 
@@ -112,13 +97,40 @@ SEC("iter/task")
 int mark_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct mark mark;
 
-	if (!task)
+	/* A task that is being freed would keep its place for ever. */
+	if (task && !task->exit_state && !find_mark(task))
+		make_mark(task, task->se.sum_exec_runtime, task->sched_info.run_delay);
+	return 0;
+}
+
+/* The task has been moved, and with @threadgroup all threads of its process. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_move, struct cgroup *to, const char *path, struct task_struct *task,
+	     _Bool threadgroup)
+{
+	if (to->root->hierarchy_id) /* of cgroup v1 */
 		return 0;
-	mark.ran_ns = task->se.sum_exec_runtime;
-	mark.waited_ns = task->sched_info.run_delay;
-	bpf_task_storage_get(&marks, task, &mark, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	note_task(task, to->kn->id);
+	if (threadgroup)
+		note_threads(task, to->kn->id);
+	return 0;
+}
+
+/* The only trace of a cgroup that lived and died between two readings. */
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(on_rmdir, struct cgroup *cgroup, const char *path)
+{
+	static const struct cgroup_end nameless;
+	__u64 id = cgroup->kn->id;
+	struct cgroup_end *end;
+
+	if (cgroup->root->hierarchy_id) /* of cgroup v1 */
+		return 0;
+	bpf_map_update_elem(&ended, &id, &nameless, BPF_ANY);
+	end = bpf_map_lookup_elem(&ended, &id);
+	if (!end || bpf_probe_read_kernel_str(end->path, sizeof(end->path), path) < 0)
+		count_lost(LOST_END, 1);
 	return 0;
 }
 
@@ -127,6 +139,15 @@ SEC("raw_tp")
 int flush_cpu(void *ctx)
 {
 	charge(bpf_get_current_task_btf(), 0);
+	empty_cache(bpf_get_smp_processor_id());
+	return 0;
+}
+
+/* Never attached. A test run anywhere empties the cache of the offline CPU that is its argument. */
+SEC("raw_tp")
+int drain_cpu(__u64 *ctx)
+{
+	empty_cache((__u32)ctx[0]);
 	return 0;
 }
 

@@ -17,11 +17,27 @@ struct cgroup_cpu_row {
 	struct cgroup_cpu total; /* over all CPUs, since the program was loaded */
 };
 
+/* A cgroup that was removed since the reading before. */
+struct ended_cgroup {
+	uint64_t cgroup_id;
+	char path[CGROUP_PATH_SIZE];
+};
+
 struct cpu_reading {
-	uint64_t boottime_ns; /* when it was taken */
-	uint64_t lost;	      /* switches that could not be charged, since the program was loaded */
+	uint64_t boottime_ns;	     /* when it was taken */
+	uint64_t lost[LOST_CAUSES];  /* since the program was loaded */
+	uint64_t missed;	     /* likewise: runs of the program that the kernel left out */
 	struct cgroup_cpu_row *rows; /* by ascending id */
 	size_t count;
+	struct ended_cgroup *ended;
+	size_t ended_count;
+};
+
+/* How much fits; 0: the default. Tests make it small. */
+struct cgroup_cpu_sizes {
+	uint32_t cgroups;
+	uint32_t ended;
+	uint32_t mark_bits; /* 2^mark_bits tasks are found fast, the others by task storage */
 };
 
 /* What the program itself cost since it was loaded; all 0 while kernel.bpf_stats_enabled is 0. */
@@ -35,9 +51,9 @@ struct cgroup_cpu_source;
 /*
  * Loads and attaches the program and pins its maps "cgroup_cpu" and "lost" in CGROUP_CPU_PIN_DIR, in
  * place of what a killed daemon may have left there. 0, -EBUSY (another daemon runs on this kernel) or
- * another -errno, with one line logged.
+ * another -errno, with one line logged. @sizes may be NULL.
  */
-int cgroup_cpu_open(struct cgroup_cpu_source **ret);
+int cgroup_cpu_open(const struct cgroup_cpu_sizes *sizes, struct cgroup_cpu_source **ret);
 
 /* Unpins and unloads. */
 void cgroup_cpu_close(struct cgroup_cpu_source *source);
@@ -48,7 +64,10 @@ void cgroup_cpu_close(struct cgroup_cpu_source *source);
  */
 int cgroup_cpu_unpin(void);
 
-/* Everything up to now, the slices in flight included. 0 or -errno; cpu_reading_free() after 0. */
+/*
+ * Everything up to now, the slices in flight included; the map holds as much afterwards. 0 or -errno;
+ * cpu_reading_free() after 0.
+ */
 int cgroup_cpu_read(struct cgroup_cpu_source *source, struct cpu_reading *ret);
 void cpu_reading_free(struct cpu_reading *reading);
 

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A mark for each task: how much of its ledger has been charged.
+ *
+ * Task storage can be had for every task, but its look-up is a call into the kernel that costs more
+ * than all the rest of a switch. So a mark lives in an array, at a place that the task's PID tells,
+ * and in task storage only when another live task has that place. Marks are made and given up where
+ * tasks are born and freed, never in a switch: an allocation under the run-queue lock may wake kswapd,
+ * which takes that lock (before Linux 6.4).
+ */
+#ifndef CMGR_MARKS_BPF_H
+#define CMGR_MARKS_BPF_H
+
+struct mark {
+	__u64 task; /* whose, in the array: a task_struct's address, or one of the two below */
+	__u64 ran_ns;
+	__u64 waited_ns;
+	__u64 cgroup_id;	/* that it is in, as far as we know */
+	__u32 moves;		/* noted in the map "moves"; written by whoever moves the task */
+	__u32 moves_done;	/* written by the CPU of the task */
+} __attribute__((aligned(64))); /* tasks on two CPUs share no line */
+
+#define MARK_FREE  0ULL
+#define MARK_TAKEN 1ULL /* and being filled */
+#define MARK_BITS  16
+
+/* Of the array's length; user space sets both. */
+const volatile __u32 mark_bits = MARK_BITS;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* only such an array is aligned to cache lines */
+	__uint(max_entries, 1 << MARK_BITS);
+	__type(key, __u32);
+	__type(value, struct mark);
+} marks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct mark);
+} more_marks SEC(".maps");
+
+/*
+ * By PID, so that the marks of tasks that were born together lie together: with them spread by address,
+ * the TLB misses of a busy host cost more than all the rest.
+ */
+static __always_inline struct mark *mark_place(__u32 pid)
+{
+	__u32 index = pid & ((1U << mark_bits) - 1);
+
+	return bpf_map_lookup_elem(&marks, &index);
+}
+
+static __always_inline struct mark *find_mark(struct task_struct *task)
+{
+	struct mark *mark = mark_place((__u32)task->pid);
+
+	if (mark && mark->task == (__u64)task)
+		return mark;
+	return bpf_task_storage_get(&more_marks, task, 0, 0);
+}
+
+static __always_inline __u64 cgroup_id_of(struct task_struct *task)
+{
+	return task->cgroups->dfl_cgrp->kn->id;
+}
+
+/* Charging begins at @ran_ns and @waited_ns. Safe against others who make marks. */
+static __always_inline void make_mark(struct task_struct *task, __u64 ran_ns, __u64 waited_ns)
+{
+	struct mark more = {
+		.ran_ns = ran_ns,
+		.waited_ns = waited_ns,
+		.cgroup_id = cgroup_id_of(task),
+	};
+	struct mark *mark = mark_place((__u32)task->pid);
+
+	if (!mark || __sync_val_compare_and_swap(&mark->task, MARK_FREE, MARK_TAKEN)) {
+		bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		return;
+	}
+	mark->ran_ns = ran_ns;
+	mark->waited_ns = waited_ns;
+	mark->cgroup_id = more.cgroup_id;
+	mark->moves = 0;
+	mark->moves_done = 0;
+	__sync_lock_test_and_set(&mark->task, (__u64)task); /* all of the above before it */
+}
+
+static __always_inline void give_up_mark(struct task_struct *task)
+{
+	struct mark *mark = mark_place((__u32)task->pid);
+
+	if (mark && mark->task == (__u64)task)
+		mark->task = MARK_FREE;
+}
+
+/*
+ * A thread other than the first has done an exec: it has the PID of the first, which has its own, and
+ * is dead. The mark of the thread goes to the place of the other's, or to task storage.
+ */
+static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
+{
+	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid);
+	struct task_struct *first = to ? (void *)to->task : 0;
+	struct mark *mark;
+
+	if (to && (__u32)BPF_CORE_READ(first, pid) == old_pid)
+		to->task = MARK_FREE;
+	if (!from || from->task != (__u64)task)
+		return;
+	make_mark(task, from->ran_ns, from->waited_ns);
+	mark = find_mark(task);
+	if (mark) {
+		mark->cgroup_id = from->cgroup_id;
+		mark->moves = from->moves;
+		mark->moves_done = from->moves_done;
+	}
+	from->task = MARK_FREE;
+}
+
+#endif

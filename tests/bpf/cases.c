@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cases.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+
+#include "ledger.h"
+#include "load.h"
+#include "util.h"
+
+#define MAX_TASKS 128
+
+/* The windows of a case in which one process runs in one cgroup. */
+static void one(struct test *test, load_body *body, uint64_t argument, int cpu)
+{
+	struct group *group = make_group(test, NULL, "one");
+	pid_t pid = load_start(body, argument, group->folder, cpu);
+
+	windows(test);
+	load_stop(pid);
+	end(test);
+}
+
+void case_spin(struct test *test)
+{
+	one(test, load_spin, 0, 0);
+}
+
+/* Is it found again afterwards? */
+void case_exec(struct test *test)
+{
+	struct group *group = make_group(test, NULL, "one");
+	pid_t pid = load_start(load_exec, 0, group->folder, -1);
+	_cleanup_free_ char *path = format_text("/proc/%d/cmdline", pid);
+
+	while (!ledger_file_has(path, LOAD_SPIN))
+		usleep(10000);
+	windows(test);
+	load_stop(pid);
+	end(test);
+}
+
+void case_rt(struct test *test)
+{
+	one(test, load_fifo, 0, 0);
+}
+
+void case_deadline(struct test *test)
+{
+	one(test, load_deadline, 0, -1);
+}
+
+/* More of each than there are CPUs. */
+void case_migrate(struct test *test)
+{
+	struct group *a = make_group(test, NULL, "hop"), *b = make_group(test, NULL, "mixed");
+	pid_t pids[4];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		pids[i] = load_start(i % 2 ? load_hop : load_mixed, i,
+				     i % 2 ? a->folder : b->folder, -1);
+	windows(test);
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		load_stop(pids[i]);
+	end(test);
+}
+
+void case_weights(struct test *test)
+{
+	_cleanup_free_ char *control = format_text("%s/../cgroup.subtree_control", test->root);
+	_cleanup_free_ char *own = format_text("%s/cgroup.subtree_control", test->root);
+	_cleanup_free_ char *weight = NULL;
+	struct group *heavy, *light;
+	pid_t pids[2];
+
+	if (ledger_write(control, "+cpu") || ledger_write(own, "+cpu")) {
+		tell_absent(test, "the cpu controller is not on cgroup v2 here");
+		return;
+	}
+	heavy = make_group(test, NULL, "300");
+	light = make_group(test, NULL, "100");
+	weight = format_text("%s/cpu.weight", heavy->folder);
+	if (ledger_write(weight, "300"))
+		err(1, "%s", weight);
+	pids[0] = load_start(load_spin, 0, heavy->folder, 0);
+	pids[1] = load_start(load_spin, 0, light->folder, 0);
+	windows(test);
+	load_stop(pids[0]);
+	load_stop(pids[1]);
+	end(test);
+	ledger_write(own, "-cpu");
+}
+
+/* Work with an end: each of two processes does half. */
+static void till_the_end(struct test *test, load_body *body, uint64_t argument)
+{
+	struct group *group = make_group(test, NULL, "all");
+	pid_t pids[2];
+
+	begin(test);
+	pids[0] = load_start(body, argument, group->folder, -1);
+	pids[1] = load_start(body, argument, group->folder, -1);
+	load_wait(pids[0]);
+	load_wait(pids[1]);
+	end_window(test);
+	end(test);
+}
+
+void case_short(struct test *test)
+{
+	till_the_end(test, load_short, 5000);
+}
+
+void case_storm(struct test *test)
+{
+	till_the_end(test, load_storm, 1000ULL * test->seconds);
+}
+
+/* Back and forth while it spins on a CPU that it has for itself. */
+static void move_about(struct test *test, load_body *body, uint64_t argument)
+{
+	struct group *a = make_group(test, NULL, "a"), *b = make_group(test, NULL, "b");
+	pid_t pid = load_start(body, argument, a->folder, -1);
+	unsigned int i, window;
+
+	begin(test);
+	for (window = 0; window < test->windows; window++) {
+		for (i = 0; i < 10 * test->seconds; i++) {
+			usleep(i % 3 ? 30000 : 240000);
+			if (load_move(pid, i % 2 ? a->folder : b->folder))
+				tell_missed(test, "cannot move the process");
+		}
+		end_window(test);
+	}
+	load_stop(pid);
+	end(test);
+}
+
+void case_move(struct test *test)
+{
+	move_about(test, load_spin, 0);
+}
+
+void case_threads(struct test *test)
+{
+	if (test->sizes.mark_bits) {
+		tell_absent(test,
+			    "a thread whose mark is in task storage is counted as a lost move");
+		return;
+	}
+	move_about(test, load_threads, 3);
+}
+
+void case_nested(struct test *test)
+{
+	struct group *top = make_group(test, NULL, "top"), *mid = make_group(test, top, "mid");
+	struct group *leaf = make_group(test, mid, "leaf");
+	pid_t pids[] = {
+		load_start(load_mixed, 1, top->folder, -1),
+		load_start(load_mixed, 2, mid->folder, -1),
+		load_start(load_spin, 0, leaf->folder, -1),
+	};
+	size_t i;
+
+	windows(test);
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		load_stop(pids[i]);
+	end(test);
+}
+
+void case_hotplug(struct test *test)
+{
+	static const char online[] = "/sys/devices/system/cpu/cpu1/online";
+	struct group *group;
+	pid_t pids[4];
+	unsigned int i;
+
+	if (!test->named) { /* others on this machine would notice */
+		tell_absent(test, "only when it is named");
+		return;
+	}
+	if (ledger_write(online, "1")) {
+		tell_absent(test, "no CPU can be taken offline here");
+		return;
+	}
+	group = make_group(test, NULL, "spin");
+	test->uncertain = true;
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		pids[i] = load_start(i % 2 ? load_mixed : load_spin, i, group->folder, -1);
+	begin(test);
+	for (i = 0; i < 6; i++) {
+		sleep(test->seconds / 6 + 1);
+		if (ledger_write(online, i % 2 ? "1" : "0"))
+			tell_missed(test, "cannot take the CPU off or on");
+		end_window(test);
+	}
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		load_stop(pids[i]);
+	end(test);
+}
+
+static uint64_t sum_waited_ns(const pid_t *pids, size_t count)
+{
+	uint64_t sum = 0;
+
+	while (count--)
+		sum += ledger_waited_ns(pids[count]);
+	return sum;
+}
+
+static void overcommit(struct test *test, size_t times, const char *what)
+{
+	struct group *group = make_group(test, NULL, what);
+	size_t count = times * (size_t)get_nprocs(), i;
+	uint64_t ours_ns, kernel_ns;
+	pid_t pids[MAX_TASKS];
+
+	if (count > MAX_TASKS)
+		count = MAX_TASKS;
+	for (i = 0; i < count; i++)
+		pids[i] = load_start(i % 2 ? load_spin : load_mixed, i, group->folder, -1);
+	begin(test);
+	ours_ns = waited_ns(test, group);
+	kernel_ns = sum_waited_ns(pids, count);
+	sleep(test->seconds);
+	end_window(test);
+	kernel_ns = sum_waited_ns(pids, count) - kernel_ns;
+	ours_ns = waited_ns(test, group) - ours_ns;
+	tell(test, "waited", ours_ns, kernel_ns, kernel_ns / 200);
+	for (i = 0; i < count; i++)
+		load_stop(pids[i]);
+	end(test);
+}
+
+void case_waited(struct test *test)
+{
+	overcommit(test, 2, "2x");
+	overcommit(test, 4, "4x");
+	overcommit(test, 16, "16x");
+}
+
+/* Everything at once, for as long as one likes. */
+void case_all(struct test *test)
+{
+	static const char *const names[] = {"spin", "mixed", "hop", "storm"};
+	static load_body *const bodies[] = {load_spin, load_mixed, load_hop, load_storm};
+	pid_t pids[ARRAY_SIZE(names)];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		struct group *group = make_group(test, NULL, names[i]);
+
+		pids[i] = load_start(bodies[i], 3600000, group->folder, -1);
+	}
+	windows(test);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		load_stop(pids[i]);
+	end(test);
+}

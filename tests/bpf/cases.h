@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What is compared, and how a case says so. */
+#ifndef CMGR_TESTS_BPF_CASES_H
+#define CMGR_TESTS_BPF_CASES_H
+
+#include <stdbool.h>
+
+#include "observe/cgroup_cpu.h"
+
+#define MAX_GROUPS 64
+
+/* A cgroup of a case, and both accounts of it: at the last reading, and in the window before. */
+struct group {
+	char *folder;
+	const char *name;
+	uint64_t id;
+	uint64_t ours_ns, kernel_ns;
+	uint64_t ours_sum_ns, kernel_sum_ns; /* over all windows */
+};
+
+struct test {
+	const char *name; /* of the case */
+	bool named;	  /* on the command line */
+	char *root;
+	unsigned int seconds; /* a window */
+	unsigned int windows;
+	struct cgroup_cpu_sizes sizes;
+	struct cgroup_cpu_source *source;
+	struct cpu_reading reading; /* the last */
+	uint64_t idle_ns;	    /* then */
+	struct group groups[MAX_GROUPS];
+	size_t group_count;
+	bool uncertain; /* CPUs come and go: no sum over all of them */
+	unsigned int lines, missed;
+};
+
+/* Prints a line; a MISS when @ours and @kernel differ by more than @allowed_ns. */
+void tell(struct test *test, const char *what, uint64_t ours_ns, uint64_t kernel_ns,
+	  uint64_t allowed_ns);
+void tell_missed(struct test *test, const char *what);
+void tell_absent(struct test *test, const char *why);
+
+/* Makes a cgroup below @parent (NULL: below the test's own). */
+struct group *make_group(struct test *test, const struct group *parent, const char *name);
+
+/* The first reading; then one at the end of each window, compared with the one before. */
+void begin(struct test *test);
+void end_window(struct test *test);
+/* test->windows of them, each test->seconds long. */
+void windows(struct test *test);
+/* Compares over all windows, and removes the cgroups. */
+void end(struct test *test);
+
+uint64_t waited_ns(const struct test *test, const struct group *group);
+
+void case_spin(struct test *test);
+void case_weights(struct test *test);
+void case_short(struct test *test);
+void case_storm(struct test *test);
+void case_migrate(struct test *test);
+void case_move(struct test *test);
+void case_threads(struct test *test);
+void case_nested(struct test *test);
+void case_exec(struct test *test);
+void case_rt(struct test *test);
+void case_deadline(struct test *test);
+void case_hotplug(struct test *test);
+void case_waited(struct test *test);
+void case_lives(struct test *test);
+void case_full(struct test *test);
+void case_all(struct test *test);
+
+#endif

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cases.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+
+#include "ledger.h"
+#include "util.h"
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+void tell(struct test *test, const char *what, uint64_t ours_ns, uint64_t kernel_ns,
+	  uint64_t allowed_ns)
+{
+	uint64_t off_ns = distance(ours_ns, kernel_ns);
+
+	printf("%-9s %-10s %12.3f %12.3f %10.1f %10.1f%s\n", test->name, what,
+	       (double)ours_ns / NS_PER_MS, (double)kernel_ns / NS_PER_MS,
+	       (double)off_ns / NS_PER_US, (double)allowed_ns / NS_PER_US,
+	       off_ns > allowed_ns ? "  MISS" : "");
+	test->lines++;
+	test->missed += off_ns > allowed_ns;
+}
+
+void tell_missed(struct test *test, const char *what)
+{
+	printf("%-9s %s  MISS\n", test->name, what);
+	test->lines++;
+	test->missed++;
+}
+
+void tell_absent(struct test *test, const char *why)
+{
+	printf("%-9s not tried: %s\n", test->name, why);
+	test->lines++;
+}
+
+struct group *make_group(struct test *test, const struct group *parent, const char *name)
+{
+	struct group *group = &test->groups[test->group_count];
+	struct stat folder;
+
+	if (test->group_count == MAX_GROUPS)
+		errx(1, "too many cgroups");
+	*group = (struct group){.name = name};
+	group->folder = format_text("%s/%s", parent ? parent->folder : test->root, name);
+	if (!group->folder || mkdir(group->folder, 0755) || stat(group->folder, &folder))
+		err(1, "%s", group->folder);
+	group->id = folder.st_ino;
+	test->group_count++;
+	return group;
+}
+
+static uint64_t ran_ns(const struct test *test, const struct group *group)
+{
+	const struct cgroup_cpu_row *row = cpu_reading_find(&test->reading, group->id);
+
+	return row ? row->total.ran_ns : 0;
+}
+
+uint64_t waited_ns(const struct test *test, const struct group *group)
+{
+	const struct cgroup_cpu_row *row = cpu_reading_find(&test->reading, group->id);
+
+	return row ? row->total.waited_ns : 0;
+}
+
+/* Like the kernel's file: with all below it. */
+static uint64_t ran_below_ns(const struct test *test, const struct group *group)
+{
+	size_t length = strlen(group->folder), i;
+	uint64_t sum = ran_ns(test, group);
+
+	for (i = 0; i < test->group_count; i++)
+		if (!strncmp(test->groups[i].folder, group->folder, length) &&
+		    test->groups[i].folder[length] == '/')
+			sum += ran_ns(test, &test->groups[i]);
+	return sum;
+}
+
+static uint64_t sum_ns(const struct cpu_reading *reading)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < reading->count; i++)
+		sum += reading->rows[i].total.ran_ns;
+	return sum;
+}
+
+static void take(struct test *test)
+{
+	int error = cgroup_cpu_read(test->source, &test->reading);
+	size_t i;
+
+	if (error)
+		errx(1, "cannot read: %s", strerror(-error));
+	for (i = 0; i < test->group_count; i++) {
+		struct group *group = &test->groups[i];
+
+		group->kernel_ns = ledger_usage_ns(group->folder);
+		group->ours_ns = ran_below_ns(test, group);
+	}
+	test->idle_ns = ledger_idle_ns();
+}
+
+void begin(struct test *test)
+{
+	take(test);
+}
+
+/* No counter goes back, or runs more than the window lasts on each CPU. */
+static void check_rows(struct test *test, const struct cpu_reading *before, uint64_t most_ns)
+{
+	size_t i;
+
+	for (i = 0; i < before->count; i++) {
+		const struct cgroup_cpu *was = &before->rows[i].total;
+		const struct cgroup_cpu_row *now =
+			cpu_reading_find(&test->reading, before->rows[i].cgroup_id);
+
+		if (!now || now->total.ran_ns < was->ran_ns ||
+		    now->total.waited_ns < was->waited_ns || now->total.switches < was->switches)
+			tell_missed(test, "a counter went back");
+		else if (now->total.ran_ns - was->ran_ns > most_ns)
+			tell_missed(test, "a cgroup ran longer than there was time");
+	}
+}
+
+static void check_lost(struct test *test, const struct cpu_reading *before)
+{
+	if (memcmp(before->lost, test->reading.lost, sizeof(before->lost)) ||
+	    before->missed != test->reading.missed)
+		tell_missed(test, "something was lost");
+}
+
+void end_window(struct test *test)
+{
+	uint64_t cpus = (uint64_t)get_nprocs_conf(), tick_ns = ledger_tick_ns(), idle_ns, wall_ns;
+	struct cpu_reading before = test->reading;
+	struct group was[MAX_GROUPS];
+	size_t i;
+
+	memcpy(was, test->groups, sizeof(was));
+	idle_ns = test->idle_ns;
+	take(test);
+	wall_ns = cpus * (test->reading.boottime_ns - before.boottime_ns);
+	idle_ns = test->idle_ns - idle_ns;
+	for (i = 0; i < test->group_count; i++) {
+		struct group *group = &test->groups[i];
+		uint64_t ours_ns = group->ours_ns - was[i].ours_ns;
+		uint64_t kernel_ns = group->kernel_ns - was[i].kernel_ns;
+
+		group->ours_sum_ns += ours_ns;
+		group->kernel_sum_ns += kernel_ns;
+		tell(test, group->name, ours_ns, kernel_ns, cpus * tick_ns);
+	}
+	if (!test->uncertain) {
+		check_rows(test, &before, wall_ns + cpus * tick_ns);
+		tell(test, "sum+idle", sum_ns(&test->reading) - sum_ns(&before) + idle_ns, wall_ns,
+		     wall_ns / 100);
+	}
+	check_lost(test, &before);
+	cpu_reading_free(&before);
+}
+
+void windows(struct test *test)
+{
+	unsigned int i;
+
+	begin(test);
+	for (i = 0; i < test->windows; i++) {
+		sleep(test->seconds);
+		end_window(test);
+	}
+}
+
+void end(struct test *test)
+{
+	size_t i;
+
+	for (i = test->group_count; i-- > 0;) {
+		struct group *group = &test->groups[i];
+
+		if (test->windows * test->seconds >= 60)
+			tell(test, "over all", group->ours_sum_ns, group->kernel_sum_ns,
+			     group->kernel_sum_ns / 2000);
+		while (rmdir(group->folder))
+			usleep(1000);
+		free(group->folder);
+	}
+	test->group_count = 0;
+	test->uncertain = false;
+	cpu_reading_free(&test->reading);
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Is the BPF program's account the kernel's own? Runs natively or in a guest, as root.
+ *
+ *	exact [--seconds N] [--windows N] [--mark-bits N] [CASE...]
+ *
+ * Prints a line for each cgroup and window; ends with 1 when a line is a MISS.
+ */
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cases.h"
+#include "ledger.h"
+#include "load.h"
+#include "util.h"
+
+static const struct case_entry {
+	const char *name;
+	void (*run)(struct test *test);
+} cases[] = {
+	{"spin", case_spin},	   {"weights", case_weights},	{"short", case_short},
+	{"storm", case_storm},	   {"migrate", case_migrate},	{"move", case_move},
+	{"threads", case_threads}, {"nested", case_nested},	{"rt", case_rt},
+	{"exec", case_exec},	   {"deadline", case_deadline}, {"hotplug", case_hotplug},
+	{"waited", case_waited},   {"lives", case_lives},	{"full", case_full},
+	{"all", case_all},
+};
+
+static void run_case(struct test *test, const struct case_entry *entry)
+{
+	int error;
+
+	test->name = entry->name;
+	test->sizes.cgroups = entry->run == case_full ? 8 : 0;
+	error = cgroup_cpu_open(&test->sizes, &test->source);
+	if (error)
+		errx(1, "cannot load the program: %s", strerror(-error));
+	entry->run(test);
+	cgroup_cpu_close(test->source);
+}
+
+static bool wanted(const char *name, char **names)
+{
+	if (!*names)
+		return true;
+	for (; *names; names++)
+		if (!strcmp(*names, name))
+			return true;
+	return false;
+}
+
+static unsigned int number(const char *text)
+{
+	uint64_t value;
+
+	if (parse_u64(text, 1, 3600, &value))
+		errx(2, "not a number from 1 to 3600: %s", text);
+	return (unsigned int)value;
+}
+
+static void parse(struct test *test, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"seconds", required_argument, NULL, 's'},
+		{"windows", required_argument, NULL, 'w'},
+		{"mark-bits", required_argument, NULL, 'm'},
+		{},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 's')
+			test->seconds = number(optarg);
+		else if (option == 'w')
+			test->windows = number(optarg);
+		else if (option == 'm')
+			test->sizes.mark_bits = number(optarg);
+		else
+			errx(2,
+			     "usage: exact [--seconds N] [--windows N] [--mark-bits N] [CASE...]");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct test test = {.seconds = 10, .windows = 1};
+	_cleanup_free_ char *root = ledger_cgroup_root();
+	size_t i;
+
+	if (argc == 2 && !strcmp(argv[1], LOAD_SPIN))
+		load_spin(0);
+	/* Both accounts are read in one go, not with a busy machine in between. */
+	sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK,
+			   &(struct sched_param){.sched_priority = 1});
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	parse(&test, argc, argv);
+	test.root = format_text("%s/cmgr-exact", root);
+	if (!test.root || (mkdir(test.root, 0755) && errno != EEXIST))
+		err(1, "%s", test.root);
+	test.named = argv[optind];
+	printf("%-9s %-10s %12s %12s %10s %10s\n", "case", "cgroup", "ours ms", "kernel ms",
+	       "differ us", "allowed us");
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		if (wanted(cases[i].name, argv + optind))
+			run_case(&test, &cases[i]);
+	rmdir(test.root);
+	printf("%u lines, %u missed\n", test.lines, test.missed);
+	free(test.root);
+	return test.missed || !test.lines;
+}

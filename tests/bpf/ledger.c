@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "ledger.h"
+
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "util.h"
+
+static char *slurp(const char *path)
+{
+	char *text;
+	size_t size;
+	int error = read_file(path, 1 << 20, &text, &size);
+
+	if (error)
+		errx(1, "cannot read %s: %s", path, strerror(-error));
+	return text;
+}
+
+char *ledger_cgroup_root(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	struct mntent *mount;
+	char *root = NULL;
+
+	while (mounts && !root && (mount = getmntent(mounts)))
+		if (!strcmp(mount->mnt_type, "cgroup2"))
+			root = strdup(mount->mnt_dir);
+	if (mounts)
+		endmntent(mounts);
+	if (!root)
+		errx(1, "cgroup v2 is not mounted");
+	return root;
+}
+
+/* usage_usec 1234 */
+uint64_t ledger_usage_ns(const char *folder)
+{
+	_cleanup_free_ char *path = format_text("%s/cpu.stat", folder), *text = slurp(path);
+	const char *field = strstr(text, "usage_usec ");
+	unsigned long long usec;
+
+	if (!field || sscanf(field, "usage_usec %llu", &usec) != 1)
+		errx(1, "%s has no usage_usec", path);
+	return usec * NS_PER_US;
+}
+
+/* 1234 5678 9: ran, waited, slices */
+static uint64_t thread_waited_ns(pid_t pid, const char *thread)
+{
+	_cleanup_free_ char *path = format_text("/proc/%d/task/%s/schedstat", pid, thread);
+	_cleanup_free_ char *text = slurp(path);
+	unsigned long long waited;
+
+	if (sscanf(text, "%*u %llu", &waited) != 1)
+		errx(1, "%s: %s", path, text);
+	return waited;
+}
+
+uint64_t ledger_waited_ns(pid_t pid)
+{
+	_cleanup_free_ char *path = format_text("/proc/%d/task", pid);
+	DIR *threads = opendir(path);
+	struct dirent *entry;
+	uint64_t sum = 0;
+
+	if (!threads)
+		err(1, "%s", path);
+	while ((entry = readdir(threads)))
+		if (entry->d_name[0] != '.')
+			sum += thread_waited_ns(pid, entry->d_name);
+	closedir(threads);
+	return sum;
+}
+
+/* cpu  user nice system idle iowait irq softirq steal …, in hundredths of a second */
+uint64_t ledger_idle_ns(void)
+{
+	_cleanup_free_ char *text = slurp("/proc/stat");
+	unsigned long long idle, iowait, steal;
+
+	if (sscanf(text, "cpu %*u %*u %*u %llu %llu %*u %*u %llu", &idle, &iowait, &steal) != 3)
+		errx(1, "/proc/stat: %.80s", text);
+	return (idle + iowait + steal) * NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+uint64_t ledger_tick_ns(void)
+{
+	struct timespec tick;
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	return (uint64_t)tick.tv_nsec;
+}
+
+uint64_t ledger_now_ns(void)
+{
+	return boottime_ns();
+}
+
+bool ledger_file_has(const char *path, const char *text)
+{
+	_cleanup_free_ char *content = NULL;
+	size_t size, at;
+
+	if (read_file(path, 1 << 16, &content, &size))
+		return false;
+	for (at = 0; at < size; at += strlen(content + at) + 1)
+		if (!strcmp(content + at, text))
+			return true;
+	return false;
+}
+
+int ledger_write(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The kernel's own figures, from its files. All of them end the program on an error. */
+#ifndef CMGR_TESTS_BPF_LEDGER_H
+#define CMGR_TESTS_BPF_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Where cgroup v2 is mounted; to be freed. */
+char *ledger_cgroup_root(void);
+
+/* cpu.stat usage_usec of a cgroup, in nanoseconds; with all below it. */
+uint64_t ledger_usage_ns(const char *folder);
+
+/* What the threads of a process waited for a CPU, from their schedstat. */
+uint64_t ledger_waited_ns(pid_t pid);
+
+/* Time that all CPUs were idle or taken by the host. */
+uint64_t ledger_idle_ns(void);
+
+/* One tick of the scheduler. */
+uint64_t ledger_tick_ns(void);
+
+uint64_t ledger_now_ns(void);
+
+/* Whether any of the NUL-terminated strings in a file is @text. */
+bool ledger_file_has(const char *path, const char *text);
+
+/* Writes a line to a file. 0 or -errno. */
+int ledger_write(const char *path, const char *text);
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Cgroups that live and die between two readings, and maps that are too small. */
+#include "cases.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ledger.h"
+#include "load.h"
+#include "observe/sysinfo.h"
+#include "util.h"
+
+#define LIVES	 300
+#define BATCH	 4
+#define LIFE_MS	 100 /* of CPU time: about 200 ms with two on a CPU */
+#define BURST_MS 50
+#define BURSTS	 20
+
+struct life {
+	char *folder;
+	uint64_t id;
+	pid_t pid;
+};
+
+static void be_born(struct life *life, const struct group *parent, unsigned int n)
+{
+	struct stat folder;
+
+	life->folder = format_text("%s/docker-%064x.scope", parent->folder, n);
+	if (!life->folder || mkdir(life->folder, 0755) || stat(life->folder, &folder))
+		err(1, "%s", life->folder);
+	life->id = folder.st_ino;
+	life->pid = load_start(load_burst, LIFE_MS, life->folder, -1);
+}
+
+static void die(struct life *life)
+{
+	load_wait(life->pid);
+	while (rmdir(life->folder))
+		usleep(100);
+}
+
+static const struct ended_cgroup *find_ended(const struct cpu_reading *reading, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < reading->ended_count; i++)
+		if (reading->ended[i].cgroup_id == id)
+			return &reading->ended[i];
+	return NULL;
+}
+
+static void check_life(struct test *test, const struct life *life, unsigned int n, uint64_t *sum_ns)
+{
+	const struct ended_cgroup *ended = find_ended(&test->reading, life->id);
+	const struct cgroup_cpu_row *row = cpu_reading_find(&test->reading, life->id);
+	const char *id;
+	char want[65];
+	bool top;
+
+	snprintf(want, sizeof(want), "%064x", n);
+	id = ended ? container_id_in(ended->path, &top) : NULL;
+	if (!id || !top || strncmp(id, want, 64))
+		tell_missed(test, "an ended cgroup was not reported by its path and ID");
+	if (row)
+		*sum_ns += row->total.ran_ns;
+	if (row && row->total.ran_ns > (LIFE_MS + 100) * NS_PER_MS)
+		tell_missed(test, "a new cgroup began with an old one's time");
+	cgroup_cpu_forget(test->source, life->id);
+}
+
+void case_lives(struct test *test)
+{
+	struct group *parent = make_group(test, NULL, "parent");
+	static struct life lives[LIVES];
+	uint64_t sum_ns = 0, kernel_ns;
+	struct cpu_reading before;
+	unsigned int i;
+
+	begin(test);
+	kernel_ns = parent->kernel_ns;
+	before = test->reading;
+	for (i = 0; i < LIVES + BATCH; i++) {
+		if (i >= BATCH)
+			die(&lives[i - BATCH]);
+		if (i < LIVES)
+			be_born(&lives[i], parent, i);
+	}
+	test->reading = (struct cpu_reading){};
+	begin(test);
+	for (i = 0; i < LIVES; i++) {
+		check_life(test, &lives[i], i, &sum_ns);
+		free(lives[i].folder);
+	}
+	kernel_ns = parent->kernel_ns - kernel_ns;
+	tell(test, "300 lives", sum_ns, kernel_ns, kernel_ns / 200);
+	cpu_reading_free(&test->reading);
+	begin(test);
+	if (test->reading.count > before.count + 3)
+		tell_missed(test, "the map is not back at its baseline");
+	if (test->reading.ended_count)
+		tell_missed(test, "an ended cgroup was reported twice");
+	cpu_reading_free(&before);
+	end(test);
+}
+
+/* Room for 8 cgroups, and more than that run: what fits and what was lost are all that ran. */
+void case_full(struct test *test)
+{
+	struct group *groups[BURSTS], *parent = make_group(test, NULL, "parent");
+	uint64_t kernel_ns, ours_ns = 0, lost_ns;
+	static char names[BURSTS][16];
+	unsigned int i;
+
+	begin(test);
+	lost_ns = test->reading.lost[LOST_CGROUP_NS];
+	kernel_ns = parent->kernel_ns;
+	for (i = 0; i < BURSTS; i++) {
+		snprintf(names[i], sizeof(names[i]), "burst%u", i);
+		groups[i] = make_group(test, parent, names[i]);
+		load_wait(load_start(load_burst, BURST_MS, groups[i]->folder, -1));
+	}
+	cpu_reading_free(&test->reading);
+	begin(test);
+	for (i = 0; i < BURSTS; i++)
+		ours_ns += groups[i]->ours_ns;
+	lost_ns = test->reading.lost[LOST_CGROUP_NS] - lost_ns;
+	kernel_ns = parent->kernel_ns - kernel_ns;
+	if (!lost_ns || !test->reading.lost[LOST_CGROUP])
+		tell_missed(test, "nothing was lost, though the map is small");
+	tell(test, "fit+lost", ours_ns + lost_ns, kernel_ns, ledger_tick_ns());
+	end(test);
+}
