@@ -2,9 +2,17 @@
 # make              the daemon and, where kernel headers are installed, the module
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
 # make test         unit tests, pygraph's tests, and the scenario in a guest
-# make unit, pytest, scenario      its parts
+# make unit, fuzz, pytest, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
+# make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
+# make test-kernels  the module on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
+# make bench-parse  what reading a large host's /proc/sysinfo costs the daemon
+# make bench-kmod   what one reading of the module costs, beside ps, the cgroups' files, docker stats
+# make test-debug-kernel  the module on a kernel with KASAN, lockdep and kmemleak; CHECKS=format: a part
+# make bench-replay  how long an hour with 100 containers takes to be decided again
 # make images       the four workload images; needs a Docker engine
 # make run          builds, then sudo ./cmgr-bpf
+# make exact        as root: the BPF program's account next to the kernel's; SECONDS=, WINDOWS=, CASES=
+# make bench-bpf    as root: what the BPF program costs; ROUNDS=, PARTS=switches|pipe|reading
 # make kmod         the module alone, for the headers in KDIR=
 # make clean        removes what was built, but not the guest in build/vm
 # make lint, fmt, vmlinux.h
@@ -34,13 +42,14 @@ ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(shell $(PKG_CONFIG) --cflags $(P
 LDLIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
-BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Wno-unused-parameter \
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Wno-unused-parameter \
 	$(addprefix -I,$(wildcard /usr/include/$(shell uname -m)-linux-gnu))
 
 SOURCES := $(wildcard user/*.c user/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 C_FILES := $(filter-out %.mod.c,$(wildcard kmod/*.[ch])) $(wildcard bpf/*.[ch] user/*.[ch] user/*/*.[ch] docker/*/*.c \
-	docker/*.h tests/unit/*.[ch])
+	docker/*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
+	tests/vm/bench-kmod/programs/*.c tests/bpf/*.[ch] tests/property/*.[ch] tests/world/*.[ch])
 
 all: cmgr-bpf $(if $(wildcard $(KDIR)/Makefile),kmod,kmod-skipped)
 
@@ -56,9 +65,9 @@ $(BUILD)/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/user/observe/cgroup_cpu.o: $(BUILD)/cgroup_cpu.skel.h
+$(BUILD)/user/observe/cgroup_cpu.o $(BUILD)/user/observe/cgroup_read.o: $(BUILD)/cgroup_cpu.skel.h
 
-$(BUILD)/%.bpf.o: bpf/%.bpf.c bpf/%.h vmlinux.h
+$(BUILD)/%.bpf.o: bpf/%.bpf.c bpf/%.h $(wildcard bpf/*.bpf.h) vmlinux.h
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -I. -c -o $@.tmp $<
@@ -66,7 +75,7 @@ $(BUILD)/%.bpf.o: bpf/%.bpf.c bpf/%.h vmlinux.h
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(*F)_bpf > $@
 
 kmod:
 	$(if $(wildcard $(KDIR)/Makefile),,$(error no kernel headers in $(KDIR); install them, or name them with KDIR=))
@@ -119,16 +128,109 @@ $(BUILD)/sanitized/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
-$(BUILD)/sanitized/user/observe/cgroup_cpu.o: $(BUILD)/cgroup_cpu.skel.h
+$(BUILD)/sanitized/user/observe/cgroup_cpu.o $(BUILD)/sanitized/user/observe/cgroup_read.o: $(BUILD)/cgroup_cpu.skel.h
 
 $(BUILD)/tests/%: tests/unit/%.c tests/unit/unit.h $(UNIT_OBJECTS)
 	$(call say,TEST,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Wno-conversion $(SANITIZE) -o $@ $< $(UNIT_OBJECTS) \
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Wno-conversion $(SANITIZE) -o $@ $< $(filter %.o,$^) \
 		$(LDLIBS) -lcmocka
+
+# What the fuzzer checks, on its corpus.
+REPLAYED := $(patsubst %.c,$(BUILD)/sanitized/%.o,$(filter-out %/mutator.c,$(wildcard tests/fuzz/*.c)))
+$(BUILD)/tests/test_sysinfo_fuzz: $(REPLAYED)
+
+# Hosts that are made up.
+$(BUILD)/tests/test_recording: $(BUILD)/sanitized/tests/world/world.o
+$(BUILD)/tests/test_property: $(BUILD)/sanitized/tests/property/host.o
 
 unit: $(UNIT_TESTS)
 	$(Q)for test in $^; do $$test || exit 1; done
+
+# libFuzzer on the parser of /proc/sysinfo. What makes it fail is put into the corpus.
+FUZZ_SECONDS ?= 60
+FUZZED := $(wildcard tests/fuzz/*.c) user/observe/sysinfo.c user/util.c
+
+$(BUILD)/fuzz/%.o: %.c
+	$(call say,CC,$< (fuzzed))
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/sysinfo: $(FUZZED:%.c=$(BUILD)/fuzz/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CLANG) $(SANITIZE) -fsanitize=fuzzer -o $@ $^
+
+fuzz: $(BUILD)/fuzz/sysinfo
+	$(call say,FUZZ,$(FUZZ_SECONDS) s)
+	$(Q)mkdir -p $(BUILD)/fuzz/corpus
+	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -dict=tests/fuzz/sysinfo.dict \
+		-report_slow_units=1200 -artifact_prefix=tests/fuzz/corpus/ -print_final_stats=1 \
+		$(BUILD)/fuzz/corpus tests/fuzz/corpus tests/fixtures/sysinfo 2> $(BUILD)/fuzz/log || \
+		{ tail -n 60 $(BUILD)/fuzz/log >&2; exit 1; }
+	$(Q)grep -E '^stat::(number|average)' $(BUILD)/fuzz/log
+
+$(BUILD)/bench/parse: tests/bench/parse.c tests/fuzz/print.c user/observe/sysinfo.c user/util.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -o $@ $^
+
+bench-parse: $(BUILD)/bench/parse
+	$(Q)$< $(BUILD)/bench/sysinfo.txt
+
+# Is the BPF program's account the kernel's own? As root, here or in a guest: SECONDS=, WINDOWS=, CASES=.
+EXACT_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bpf/*.c)) \
+	$(filter-out $(BUILD)/user/main.o,$(OBJECTS))
+SECONDS ?= 10
+WINDOWS ?= 1
+
+$(BUILD)/exact: $(EXACT_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+exact: $(BUILD)/exact
+	$(Q)$< --seconds $(SECONDS) --windows $(WINDOWS) $(CASES)
+
+# What the BPF program costs, next to an empty one and to others. As root; ROUNDS=N.
+ROUNDS ?= 7
+LIBRARY := $(filter-out $(BUILD)/user/main.o,$(OBJECTS))
+
+$(BUILD)/empty.bpf.o: tests/bench/empty.bpf.c vmlinux.h
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -I. -c -o $@.tmp $<
+	$(Q)$(BPFTOOL) gen object $@ $@.tmp
+
+$(BUILD)/tests/bench/hold.o: $(BUILD)/empty.skel.h
+
+$(BUILD)/bench/hold $(BUILD)/bench/reading $(BUILD)/bench/ring: $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-packages:
+	$(Q)tests/host-packages bench
+
+bench-bpf: bench-packages $(BUILD)/bench/hold $(BUILD)/bench/reading $(BUILD)/bench/ring
+	$(Q)$(PYTHON) tests/bench/bpf.py $(BUILD)/bench $(ROUNDS) $(PARTS)
+
+$(BUILD)/bench/replay: $(addprefix $(BUILD)/,tests/bench/replay.o tests/world/world.o) \
+		$(filter-out %/main.o,$(OBJECTS))
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-replay: $(BUILD)/bench/replay cmgr-bpf
+	$(Q)$< $(BUILD)/bench/hour.recording
+	$(Q)$(PYTHON) tests/bench/replay ./cmgr-bpf $(BUILD)/bench/hour.recording
+
+# A million of them, without sanitizers.
+$(BUILD)/test_property: $(addprefix $(BUILD)/tests/,unit/test_property.o property/host.o) \
+		$(filter-out %/main.o,$(OBJECTS))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+test-property: $(BUILD)/test_property
+	$(Q)HOSTS=$${HOSTS:-1000000} $<
 
 pytest:
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/vm/tests
@@ -142,11 +244,27 @@ test: test-packages
 	$(Q)$(MAKE) compilers
 	$(Q)test "$$($(MAKE) -s -C docker images DOCKER=echo | grep -c -- '-t cmgr-')" = 4
 	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) fuzz
 	$(Q)$(MAKE) pytest
 	$(Q)$(MAKE) scenario
+	$(Q)$(MAKE) kernels-sample
 
 scenario:
 	$(Q)tests/vm/run scenario
+
+kernels-sample:
+	$(Q)tests/vm/run kernels-sample
+
+test-kernels:
+	$(Q)tests/vm/run kernels
+
+# Prints figures, judges none: they belong to the machine that it runs on.
+bench-kmod:
+	$(Q)tests/vm/run bench-kmod
+	$(Q)$(MAKE) bench-parse
+
+test-debug-kernel:
+	$(Q)tests/vm/run debug-kernel
 
 demo:
 	$(Q)CYCLES=$(CYCLES) PORT=$(PORT) tests/vm/run demo
@@ -162,10 +280,10 @@ fmt:
 
 clean:
 	$(call say,CLEAN,)
-	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/gcc $(BUILD)/clang $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h cmgr-bpf
+	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/fuzz $(BUILD)/bench $(BUILD)/gcc $(BUILD)/clang $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h $(BUILD)/exact $(BUILD)/test_property cmgr-bpf
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
 	$(Q)$(MAKE) -s -C docker clean
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
-.PHONY: all kmod kmod-skipped tools objects compilers images unit pytest test-packages test scenario demo run lint fmt clean
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
+.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels bench-kmod demo run lint fmt clean test-debug-kernel exact bench-packages bench-bpf test-property bench-replay
