@@ -7,6 +7,7 @@
 #include "act/reap.h"
 #include "decide/plan.h"
 #include "observe/observe.h"
+#include "observe/window.h"
 #include "report/report.h"
 #include "util.h"
 
@@ -28,7 +29,7 @@ int cycle_run(struct governor *governor, bool final)
 	if (err || report_err)
 		log_line("the cycle failed: %s", strerror(err ? -err : -report_err));
 
-	observe_remember(governor, &window);
+	window_remember(governor, &window);
 	window_free(&window);
 	return err ? err : report_err;
 }

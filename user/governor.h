@@ -10,6 +10,8 @@
 #include "report/ship.h"
 #include "report/spool.h"
 
+struct recording;
+
 struct governor {
 	const struct options *options;
 	struct docker *docker;
@@ -17,8 +19,9 @@ struct governor {
 	struct spool spool;
 	struct ship ship; /* spool and ship are unused with --no-log */
 	struct run run;
-	char *sysinfo_json; /* path */
-	bool scheduled;	    /* the cron entry is there */
+	struct recording *recording; /* NULL without --record */
+	char *sysinfo_json;	     /* path */
+	bool scheduled;		     /* the cron entry is there */
 
 	/* observe/ */
 	struct readings latest;	     /* the beginning of the next window */

@@ -13,7 +13,10 @@
 #include "cycle.h"
 #include "doctor.h"
 #include "observe/observe.h"
+#include "observe/window.h"
+#include "replay.h"
 #include "report/export.h"
+#include "report/recording.h"
 #include "report/report.h"
 #include "rundir.h"
 #include "util.h"
@@ -130,11 +133,13 @@ static int set_up(struct governor *governor)
 		log_line("out of memory");
 		return EXIT_FAILED;
 	}
+	if (options->record && recording_open(options->record, &governor->recording))
+		return EXIT_FAILED;
 	err = docker_open(options->docker_host, options->no_log ? 0 : url_port(options->log_url),
 			  &governor->docker);
 	if (err)
 		return doctor_engine_missing(options, err);
-	err = cgroup_cpu_open(&governor->cpu_source);
+	err = cgroup_cpu_open(NULL, &governor->cpu_source);
 	if (err)
 		return err == -EBUSY ? EXIT_RUNNING : err == -ENOMEM ? EXIT_FAILED : EXIT_MISSING;
 	if (!options->no_log && open_log(governor))
@@ -162,7 +167,8 @@ static void tear_down(struct governor *governor)
 	docker_close(governor->docker);
 	ship_close(&governor->ship);
 	spool_close(&governor->spool);
-	observe_forget(governor);
+	recording_close(governor->recording);
+	window_forget(governor);
 	free(governor->run.host);
 	free(governor->sysinfo_json);
 }
@@ -365,6 +371,8 @@ static int run_command(struct options *options)
 		return doctor_report(options);
 	case COMMAND_CLEANUP:
 		return cleanup_command(options);
+	case COMMAND_REPLAY:
+		return replay(options);
 	case COMMAND_RUN:
 		break;
 	}

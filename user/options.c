@@ -8,8 +8,6 @@
 #include "util.h"
 
 #define DEFAULT_DOCKER_HOST "unix:///var/run/docker.sock"
-#define MAX_COUNT	    1000000
-#define MAX_SECONDS	    86400
 
 const char *argp_program_version = "cmgr-bpf 0.1.0";
 
@@ -26,6 +24,7 @@ enum {
 	KEY_CYCLES,
 	KEY_ONCE,
 	KEY_JSON,
+	KEY_RECORD,
 	KEY_DOCKER_HOST,
 	KEY_LOG_URL,
 	KEY_NO_LOG,
@@ -53,6 +52,7 @@ static const struct argp_option argp_options[] = {
 	{"no-cron", KEY_NO_CRON, NULL, 0, "install no cron entry", 3},
 	{"spawn-count", KEY_SPAWN_COUNT, "N", 0, "containers that cron creates a minute (10)", 3},
 	{"json", KEY_JSON, NULL, 0, "one JSON line a cycle on stdout", 4},
+	{"record", KEY_RECORD, "FILE", 0, "append what each cycle was told, for 'replay'", 4},
 	{"log-url", KEY_LOG_URL, "URL", 0, "pygraph (http://127.0.0.1:8000)", 4},
 	{"no-log", KEY_NO_LOG, NULL, 0, "send no records", 4},
 	{"docker-host", KEY_DOCKER_HOST, "URL", 0,
@@ -69,16 +69,19 @@ static const struct argp_option argp_options[] = {
 /* Options that only some commands take; the others take the options of "run". */
 static const struct {
 	enum command command;
-	int keys[4];
+	int keys[8];
 } own_keys[] = {
 	{COMMAND_SNAPSHOT, {KEY_OUTPUT, KEY_SYSINFO}},
 	{COMMAND_SPAWN, {KEY_COUNT, KEY_DOCKER_HOST, KEY_RUN_DIR}},
 	{COMMAND_CLEANUP, {KEY_RUN_DIR}},
+	{COMMAND_REPLAY,
+	 {KEY_KEEP_HIGH, KEY_KEEP_LOW, KEY_RANK, KEY_SCOPE, KEY_PROTECT, KEY_MIN_AGE, KEY_ACTION,
+	  KEY_JSON}},
 };
 
 static const char *const command_names[] = {
 	[COMMAND_RUN] = "run",	     [COMMAND_SNAPSHOT] = "snapshot", [COMMAND_SPAWN] = "spawn",
-	[COMMAND_DOCTOR] = "doctor", [COMMAND_CLEANUP] = "cleanup",
+	[COMMAND_DOCTOR] = "doctor", [COMMAND_CLEANUP] = "cleanup",   [COMMAND_REPLAY] = "replay",
 };
 
 static bool takes(enum command command, int key)
@@ -147,10 +150,10 @@ static bool parse_policy(int key, char *arg, const struct argp_state *state, str
 
 	switch (key) {
 	case KEY_KEEP_HIGH:
-		policy->keep_high = (unsigned int)number(state, key, arg, 0, MAX_COUNT);
+		policy->keep_high = (unsigned int)number(state, key, arg, 0, POLICY_MAX_COUNT);
 		return true;
 	case KEY_KEEP_LOW:
-		policy->keep_low = (unsigned int)number(state, key, arg, 0, MAX_COUNT);
+		policy->keep_low = (unsigned int)number(state, key, arg, 0, POLICY_MAX_COUNT);
 		return true;
 	case KEY_RANK:
 		policy->rank = choice(state, key, arg, ranks, "dominant, cpu, memory or demand");
@@ -162,7 +165,7 @@ static bool parse_policy(int key, char *arg, const struct argp_state *state, str
 		add_protect(policy, state, arg);
 		return true;
 	case KEY_MIN_AGE:
-		policy->min_age_ns = number(state, key, arg, 0, MAX_SECONDS) * NS_PER_S;
+		policy->min_age_ns = number(state, key, arg, 0, POLICY_MAX_SECONDS) * NS_PER_S;
 		return true;
 	case KEY_ACTION:
 		policy->action =
@@ -224,6 +227,9 @@ static bool parse_place(int key, const char *arg, const struct argp_state *state
 		options->run_dir = absolute(state, key, arg);
 		options->spawn_with_daemon = true;
 		return true;
+	case KEY_RECORD:
+		options->record = arg;
+		return true;
 	case KEY_OUTPUT:
 		options->output = arg;
 		return true;
@@ -239,21 +245,32 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	if (option_name(key) && !takes(options->command, key))
 		argp_error(state, "--%s does not go with '%s'", option_name(key),
 			   command_names[options->command]);
-	if (parse_policy(key, arg, state, &options->policy) || parse_flag(key, options) ||
-	    parse_place(key, arg, state, options))
+	if (parse_policy(key, arg, state, &options->policy)) {
+		options->policy_given |= 1U << (key - KEY_KEEP_HIGH);
+		return 0;
+	}
+	if (parse_flag(key, options) || parse_place(key, arg, state, options))
 		return 0;
 	switch (key) {
 	case KEY_INTERVAL:
-		options->interval_s = number(state, key, arg, 1, MAX_SECONDS);
+		options->interval_s = number(state, key, arg, 1, POLICY_MAX_SECONDS);
 		return 0;
 	case KEY_CYCLES:
 		options->cycles = number(state, key, arg, 1, UINT64_MAX);
 		return 0;
 	case KEY_SPAWN_COUNT:
 	case KEY_COUNT:
-		options->spawn_count = (unsigned int)number(state, key, arg, 1, MAX_COUNT);
+		options->spawn_count = (unsigned int)number(state, key, arg, 1, POLICY_MAX_COUNT);
+		return 0;
+	case ARGP_KEY_END:
+		if (options->command == COMMAND_REPLAY && !options->replay)
+			argp_error(state, "replay takes the file of a recording");
 		return 0;
 	case ARGP_KEY_ARG:
+		if (options->command == COMMAND_REPLAY && !options->replay) {
+			options->replay = arg;
+			return 0;
+		}
 		argp_error(state, "unexpected '%s'; a command comes first, then its options", arg);
 		return 0;
 	default:
@@ -264,12 +281,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = argp_options,
 	.parser = parse_option,
-	.args_doc = "[run|snapshot|spawn|doctor|cleanup]",
+	.args_doc = "[run|snapshot|spawn|replay FILE|doctor|cleanup]",
 	.doc = "Keep the highest and the lowest consumers among a host's containers and remove the "
 	       "rest.\v"
 	       "The command comes first, then its options.\n\n"
 	       "run (default): the loop. snapshot: the kernel module's reading as JSON. spawn: create "
-	       "random workload containers. doctor: check what is required. cleanup: undo what a "
+	       "random workload containers. replay: decide again on what --record kept, touching "
+	       "nothing. doctor: check what is required. cleanup: undo what a "
 	       "killed run left behind.\n\n"
 	       "Exit codes: 0 done, 1 failed while running, 2 bad usage, 3 something required is "
 	       "missing, 4 already running.",
@@ -282,8 +300,9 @@ static enum command parse_command(const char *name)
 	for (i = 0; i < ARRAY_SIZE(command_names); i++)
 		if (!strcmp(name, command_names[i]))
 			return i;
-	log_line("unknown command '%s'; the commands are run, snapshot, spawn, doctor, cleanup",
-		 name);
+	log_line(
+		"unknown command '%s'; the commands are run, snapshot, spawn, replay, doctor, cleanup",
+		name);
 	exit(EXIT_USAGE);
 }
 
@@ -312,6 +331,33 @@ void options_parse(int argc, char **argv, struct options *ret)
 		argv++;
 	}
 	argp_parse(&argp, argc, argv, 0, NULL, ret);
+}
+
+static bool is_given(const struct options *options, int key)
+{
+	return options->policy_given & 1U << (key - KEY_KEEP_HIGH);
+}
+
+void options_override(const struct options *options, struct policy *policy)
+{
+	const struct policy *given = &options->policy;
+
+	if (is_given(options, KEY_KEEP_HIGH))
+		policy->keep_high = given->keep_high;
+	if (is_given(options, KEY_KEEP_LOW))
+		policy->keep_low = given->keep_low;
+	if (is_given(options, KEY_RANK))
+		policy->rank = given->rank;
+	if (is_given(options, KEY_SCOPE))
+		policy->scope_all = given->scope_all;
+	if (is_given(options, KEY_MIN_AGE))
+		policy->min_age_ns = given->min_age_ns;
+	if (is_given(options, KEY_ACTION))
+		policy->action = given->action;
+	if (is_given(options, KEY_PROTECT)) {
+		policy->protect = given->protect;
+		policy->protect_count = given->protect_count;
+	}
 }
 
 void options_free(struct options *options)

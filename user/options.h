@@ -11,6 +11,7 @@ enum command {
 	COMMAND_SPAWN,
 	COMMAND_DOCTOR,
 	COMMAND_CLEANUP,
+	COMMAND_REPLAY,
 };
 
 /* Exit codes */
@@ -25,6 +26,7 @@ enum {
 struct options {
 	enum command command;
 	struct policy policy;
+	unsigned int policy_given; /* which of its options were on the command line */
 	uint64_t interval_s;
 	uint64_t cycles; /* 0: until a signal */
 	bool dry_run;
@@ -38,11 +40,17 @@ struct options {
 	const char *sysinfo;
 	const char *state_dir;
 	const char *run_dir;
+	const char *record; /* NULL: nothing is recorded */
+	const char *replay; /* the recording of "replay" */
 	const char *output; /* of "snapshot"; NULL: stdout */
 };
 
 /* Fills @ret with the defaults and the command line. Wrong usage ends the program with EXIT_USAGE. */
 void options_parse(int argc, char **argv, struct options *ret);
+
+/* Puts the policy options of the command line in place of a recorded policy's. */
+void options_override(const struct options *options, struct policy *policy);
+
 void options_free(struct options *options);
 
 #endif

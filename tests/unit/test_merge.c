@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,15 @@ static void add_cpu(struct cpu_reading *cpu, uint64_t id, uint64_t ran_ms, uint6
 
 	assert_int_equal(grow_array((void **)&cpu->rows, cpu->count, sizeof(row)), 0);
 	cpu->rows[cpu->count++] = row;
+}
+
+static void add_ended(struct cpu_reading *cpu, uint64_t id, const char *path)
+{
+	struct ended_cgroup ended = {.cgroup_id = id};
+
+	snprintf(ended.path, sizeof(ended.path), "%s", path);
+	assert_int_equal(grow_array((void **)&cpu->ended, cpu->ended_count, sizeof(ended)), 0);
+	cpu->ended[cpu->ended_count++] = ended;
 }
 
 static void add_identity(struct container_list *list, const char *id, const char *name)
@@ -208,6 +218,124 @@ static void contradicting_witnesses_are_unsure(void **state)
 	tear_down(&f);
 }
 
+/* What ran between the module's reading and BPF's, when the window began, only one of them has. */
+static void witnesses_may_differ_within_the_tolerance(void **state)
+{
+	static const struct {
+		uint64_t lag_ms, bpf_ms;
+		bool agree;
+	} rows[] = {
+		{0, 1940, true},  /* 2,000 ms by the module, less 2 % and 2 ticks of 10 ms */
+		{0, 1939, false}, /* one more is too much */
+		{500, 940, true}, /* and 500 ms on each of 2 CPUs */
+		{500, 939, false}, {0, 9000, true}, /* BPF has the dead too */
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct fixture f;
+
+		set_up(&f);
+		snapshot_free(&f.now.snapshot);
+		read_text(&f.now.snapshot,
+			  "sysinfo 1 110000000000\nmemory 1000 400 500\n"
+			  "cgroup 10 64 44 5 /docker/" ID_A "\n"
+			  "process 7 10 50000000000 3000000000 1 1 a -\nend 1 1\n");
+		f.now.cpu.count = 1;
+		f.before.cpu.boottime_ns += rows[i].lag_ms * MS;
+		f.now.cpu.rows[0].total.ran_ns = (1000 + rows[i].bpf_ms) * MS;
+		assert_int_equal(!run(&f)->unsure, rows[i].agree);
+		tear_down(&f);
+	}
+}
+
+static void more_than_the_host_has_is_unsure(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.now.cpu.rows[0].total.ran_ns = 25000 * MS; /* 24 s in 10 s on 2 CPUs */
+	assert_string_equal(run(&f)->unsure, "it ran longer than the host's CPUs could");
+	assert_string_equal(f.window.distrust, "BPF recorded more CPU time than the host has");
+	tear_down(&f);
+
+	set_up(&f);
+	f.now.snapshot.cgroups[0].anon_kib = 1001;
+	assert_string_equal(run(&f)->unsure, "it holds more memory than the host has");
+	tear_down(&f);
+}
+
+/* Together too: each of these alone would be possible. */
+static void all_together_cannot_run_longer_than_the_host(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	add_cpu(&f.now.cpu, 20, 9000, 0);
+	add_cpu(&f.now.cpu, 30, 9000, 0);
+	assert_null(run(&f)->unsure);
+	assert_string_equal(f.window.distrust, "BPF recorded more CPU time than the host has");
+	tear_down(&f);
+}
+
+static void readings_of_another_time_are_distrusted(void **state)
+{
+	static const struct {
+		uint64_t module_s[2], cpu_s[2];
+		const char *why;
+	} rows[] = {
+		{{100, 110}, {100, 110}, NULL},
+		{{100, 110}, {101, 112}, NULL},
+		{{110, 110}, {110, 120}, "the module's reading is not newer than the last one"},
+		{{110, 100}, {110, 120}, "the module's reading is not newer than the last one"},
+		{{100, 110}, {110, 110}, "the reading of BPF is not newer than the last one"},
+		{{100, 110}, {120, 115}, "the reading of BPF is not newer than the last one"},
+		{{100, 101},
+		 {110, 120},
+		 "the readings of the module and of BPF are not of the same time"},
+		{{100, 121},
+		 {110, 120},
+		 "the readings of the module and of BPF are not of the same time"},
+		{{105, 110},
+		 {104, 120},
+		 "the readings of the module and of BPF are not of the same time"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct fixture f;
+
+		set_up(&f);
+		f.before.snapshot.boottime_ns = rows[i].module_s[0] * NS_PER_S;
+		f.now.snapshot.boottime_ns = rows[i].module_s[1] * NS_PER_S;
+		f.before.cpu.boottime_ns = rows[i].cpu_s[0] * NS_PER_S;
+		f.now.cpu.boottime_ns = rows[i].cpu_s[1] * NS_PER_S;
+		run(&f);
+		if (rows[i].why)
+			assert_string_equal(f.window.distrust, rows[i].why);
+		else
+			assert_null(f.window.distrust);
+		assert_true(f.window.length_ns <= 20 * NS_PER_S);
+		tear_down(&f);
+	}
+}
+
+static void a_cgroup_without_a_path_is_distrusted(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.now.snapshot.cgroups[1].path = NULL;
+	run(&f);
+	assert_string_equal(f.window.distrust, "a cgroup in the module's reading has no path");
+	tear_down(&f);
+}
+
 static void a_counter_that_went_down_is_unsure(void **state)
 {
 	struct fixture f;
@@ -225,10 +353,11 @@ static void lost_switches_are_distrusted(void **state)
 
 	(void)state;
 	set_up(&f);
-	f.before.cpu.lost = 5;
-	f.now.cpu.lost = 8;
+	f.before.cpu.lost[LOST_CGROUP] = 5;
+	f.now.cpu.lost[LOST_CGROUP] = 8;
 	run(&f);
-	assert_string_equal(f.window.distrust, "3 context switches could not be charged");
+	assert_string_equal(f.window.distrust,
+			    "3 context switches did not fit into the map cgroup_cpu");
 	tear_down(&f);
 }
 
@@ -259,6 +388,86 @@ static void the_gone_are_reported_by_name(void **state)
 	tear_down(&f);
 }
 
+static void what_lived_and_died_in_the_window_is_gone(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	add_ended(&f.now.cpu, 41, "/docker/" ID_B "/inner"); /* in no order */
+	add_ended(&f.now.cpu, 40, "/docker/" ID_B);
+	add_ended(&f.now.cpu, 42, "/docker/" ID_B); /* it was restarted */
+	add_ended(&f.now.cpu, 43, "/system.slice/cron.service");
+	add_cpu(&f.now.cpu, 40, 200, 20);
+	add_cpu(&f.now.cpu, 41, 30, 3);
+	add_cpu(&f.now.cpu, 42, 4, 0);
+	add_cpu(&f.now.cpu, 43, 9, 9);
+	run(&f);
+	assert_int_equal(f.window.gone_count, 1);
+	assert_string_equal(f.window.gone[0].id, ID_B);
+	assert_string_equal(f.window.gone[0].path, "/docker/" ID_B);
+	assert_int_equal(f.window.gone[0].cgroup_id, 40);
+	assert_null(f.window.gone[0].name);
+	assert_false(f.window.gone[0].removed);
+	assert_int_equal(f.window.gone[0].ran_ns, 234 * MS);
+	assert_int_equal(f.window.gone[0].waited_ns, 23 * MS);
+	tear_down(&f);
+}
+
+static void what_lived_and_died_below_a_container_counts(void **state)
+{
+	struct fixture f;
+	const struct container *a;
+
+	(void)state;
+	set_up(&f);
+	add_ended(&f.now.cpu, 12, "/docker/" ID_A "/job");
+	add_cpu(&f.now.cpu, 12, 1000, 50);
+	a = run(&f);
+	assert_int_equal(a->ran_ns, 3500 * MS);
+	assert_int_equal(a->waited_ns, 255 * MS);
+	assert_int_equal(f.window.gone_count, 0);
+	tear_down(&f);
+}
+
+/* The module saw it before it ended: it is gone already, or will be in the next window. */
+static void what_a_snapshot_has_is_not_gone_twice(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	add_ended(&f.now.cpu, 10, "/docker/" ID_A);
+	add_ended(&f.now.cpu, 11, "/docker/" ID_A "/inner");
+	assert_int_equal(run(&f)->ran_ns, 2500 * MS);
+	assert_int_equal(f.window.gone_count, 0);
+	tear_down(&f);
+}
+
+static void each_loss_is_told(void **state)
+{
+	static const char *const words[LOST_CAUSES + 1] = {
+		[LOST_TASK] = "mark",  [LOST_CGROUP] = "switches", [LOST_CGROUP_NS] = "ns of CPU",
+		[LOST_MOVE] = "moves", [LOST_END] = "paths",	   [LOST_CAUSES] = "left out",
+	};
+	int cause;
+
+	(void)state;
+	for (cause = 0; cause <= LOST_CAUSES; cause++) {
+		struct fixture f;
+
+		set_up(&f);
+		if (cause < LOST_CAUSES)
+			f.now.cpu.lost[cause] = 1;
+		else
+			f.now.cpu.missed = 1;
+		run(&f);
+		assert_non_null(f.window.distrust);
+		assert_non_null(strstr(f.window.distrust, words[cause]));
+		tear_down(&f);
+	}
+}
+
 static void dead_cgroups_are_forgotten_once_reported(void **state)
 {
 	struct fixture f;
@@ -287,9 +496,18 @@ int main(void)
 		cmocka_unit_test(a_second_cgroup_with_the_same_id_is_unsure),
 		cmocka_unit_test(a_cgroup_inside_another_container_names_nobody),
 		cmocka_unit_test(contradicting_witnesses_are_unsure),
+		cmocka_unit_test(witnesses_may_differ_within_the_tolerance),
+		cmocka_unit_test(more_than_the_host_has_is_unsure),
+		cmocka_unit_test(all_together_cannot_run_longer_than_the_host),
+		cmocka_unit_test(readings_of_another_time_are_distrusted),
+		cmocka_unit_test(a_cgroup_without_a_path_is_distrusted),
 		cmocka_unit_test(a_counter_that_went_down_is_unsure),
 		cmocka_unit_test(lost_switches_are_distrusted),
 		cmocka_unit_test(the_gone_are_reported_by_name),
+		cmocka_unit_test(what_lived_and_died_in_the_window_is_gone),
+		cmocka_unit_test(what_lived_and_died_below_a_container_counts),
+		cmocka_unit_test(what_a_snapshot_has_is_not_gone_twice),
+		cmocka_unit_test(each_loss_is_told),
 		cmocka_unit_test(dead_cgroups_are_forgotten_once_reported),
 	};
 

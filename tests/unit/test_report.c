@@ -40,7 +40,7 @@ static struct container removed = {
 	.decision = ACTION_REMOVE,
 	.has_margin = true,
 	.margin_ppb = 31000000,
-	.reason = (char *)"surplus, rank 4 of 9 by CPU, 3.1 points below rank 2",
+	.reason = (char *)"surplus, rank 4 of 9 by CPU, 3.1 points below the 2nd",
 	.outcome = (char *)"removed",
 };
 
@@ -56,7 +56,8 @@ static void a_record_has_the_fields_of_its_contract(void **state)
 		.gone = &gone,
 		.gone_count = 1,
 	};
-	struct record record = {.run = &run, .seq = 3, .window = &window, .self = {.cpu_ns = 9}};
+	const struct self_cost cost = {.cpu_ns = 9};
+	struct record record = {.run = &run, .seq = 3, .window = &window, .self = &cost};
 	_cleanup_free_ char *json = record_json(&record);
 	cJSON *parsed = cJSON_Parse(json);
 	const cJSON *c = cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "containers"), 0);
@@ -102,7 +103,57 @@ static void the_console_keeps_its_shape(void **state)
 		"High consumption:\nLow consumption:\n"
 		"Not ranked: 0 protected, 0 unmanaged, 0 young, 0 unsure; 0 ended by themselves\n"
 		"Removing container 'raBY9dSO': surplus, rank 4 of 9 by CPU, 3.1 points below "
-		"rank 2\n");
+		"the 2nd (cpu 6.2%, memory 0.0%)\n");
+}
+
+static void the_console_tells_of_every_container_in_scope(void **state)
+{
+	struct container list[] = {
+		{.name = (char *)"top",
+		 .cpu_ppb = 500000000,
+		 .rank = 1,
+		 .class = CLASS_HIGH,
+		 .reason = (char *)"high, rank 1 of 3 by CPU"},
+		{.name = (char *)"mid",
+		 .memory_ppb = 50000000,
+		 .rank = 2,
+		 .class = CLASS_SURPLUS,
+		 .decision = ACTION_STOP,
+		 .reason = (char *)"surplus, rank 2 of 3 by memory",
+		 .outcome = (char *)"failed: no"},
+		{.name = (char *)"end",
+		 .rank = 3,
+		 .class = CLASS_LOW,
+		 .reason = (char *)"low, rank 3 of 3 by CPU"},
+		{.name = (char *)"new", .class = CLASS_YOUNG, .reason = (char *)"young: why"},
+		{.name = (char *)"web",
+		 .class = CLASS_PROTECTED,
+		 .reason = (char *)"protected: why"},
+		{.name = (char *)"odd", .class = CLASS_UNSURE, .reason = (char *)"unsure: why"},
+		{.name = (char *)"not",
+		 .class = CLASS_UNMANAGED,
+		 .reason = (char *)"unmanaged: why"},
+	};
+	struct window window = {.containers = {list, ARRAY_SIZE(list)}};
+	_cleanup_free_ char *printed = NULL;
+	size_t size;
+	FILE *out = open_memstream(&printed, &size);
+
+	(void)state;
+	console_report(out, &window, NULL);
+	fclose(out);
+	assert_string_equal(
+		printed,
+		"High consumption:\n"
+		"  top  cpu 50.0%  memory 0.0%  high, rank 1 of 3 by CPU\n"
+		"Low consumption:\n"
+		"  end  cpu 0.0%  memory 0.0%  low, rank 3 of 3 by CPU\n"
+		"Not ranked: 1 protected, 1 unmanaged, 1 young, 1 unsure; 0 ended by themselves\n"
+		"Keeping container 'new': young: why\n"
+		"Keeping container 'web': protected: why\n"
+		"Keeping container 'odd': unsure: why\n"
+		"Stopping container 'mid': surplus, rank 2 of 3 by memory (cpu 0.0%, memory 5.0%); "
+		"failed: no\n");
 }
 
 static void an_export_is_valid_whatever_the_names(void **state)
@@ -171,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_record_has_the_fields_of_its_contract),
 		cmocka_unit_test(the_console_keeps_its_shape),
+		cmocka_unit_test(the_console_tells_of_every_container_in_scope),
 		cmocka_unit_test(an_export_is_valid_whatever_the_names),
 		cmocka_unit_test(the_spool_keeps_order_over_restarts),
 	};

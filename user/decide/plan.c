@@ -8,6 +8,7 @@
 #include "util.h"
 
 #define PPB_PER_POINT (PPB_WHOLE / 100.0)
+#define LEAST_POINTS  0.0001 /* the least that is told in digits */
 
 struct plan {
 	struct window *window;
@@ -103,24 +104,40 @@ static bool nearest_cut(const struct plan *plan, size_t place, size_t *ret)
 	return true;
 }
 
+/* "1st", "2nd", "3rd", "4th", "11th", "112th" */
+static const char *ordinal_ending(size_t number)
+{
+	static const char *const endings[] = {"th", "st", "nd", "rd"};
+
+	return number / 10 % 10 == 1 || number % 10 > 3 ? "th" : endings[number % 10];
+}
+
 /* ", 3.1 points below the 2nd" */
 static char *describe_margin(const struct plan *plan, size_t place, size_t cut)
 {
 	double points = (double)gap(plan, place, cut) / PPB_PER_POINT;
+	const char *side = cut < place ? "below" : "above", *ending = ordinal_ending(cut + 1);
 
 	if (gap(plan, place, cut) == 0)
-		return format_text(", level with rank %zu", cut + 1);
-	return format_text(", %.*f points %s rank %zu", points < 1 ? 4 : 1, points,
-			   cut < place ? "below" : "above", cut + 1);
+		return format_text(", level with the %zu%s", cut + 1, ending);
+	if (points < LEAST_POINTS)
+		return format_text(", less than %.4f points %s the %zu%s", LEAST_POINTS, side,
+				   cut + 1, ending);
+	return format_text(", %.*f points %s the %zu%s", points < 1 ? 4 : 1, points, side, cut + 1,
+			   ending);
 }
 
 static char *describe(const struct plan *plan, size_t place, const char *margin)
 {
 	const struct container *container = plan->order[place];
-	enum rank_key key = plan->policy->rank;
+	const char *resource = rank_resource(container, plan->policy->rank);
+	const char *spared = NULL;
 
-	return format_text("%s, rank %zu of %zu by %s%s", class_name(container->class), place + 1,
-			   plan->count, rank_resource(container, key), margin);
+	if (container->class == CLASS_SURPLUS)
+		spared = plan->window->distrust;
+	return format_text("%s, rank %zu of %zu by %s%s%s%s", class_name(container->class),
+			   place + 1, plan->count, resource, margin, spared ? "; kept: " : "",
+			   spared ? spared : "");
 }
 
 static int decide_at(const struct plan *plan, size_t place)

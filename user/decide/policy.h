@@ -14,6 +14,10 @@ enum rank_key {
 	RANK_DEMAND, /* CPU time ran and waited for */
 };
 
+/* What the options take */
+#define POLICY_MAX_COUNT   1000000
+#define POLICY_MAX_SECONDS 86400
+
 struct policy {
 	unsigned int keep_high;
 	unsigned int keep_low;

@@ -21,6 +21,13 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+	uint64_t both;
+
+	return __builtin_add_overflow(a, b, &both) ? UINT64_MAX : both;
+}
+
 /* Only demand can exceed the host: more may wait than there are CPUs. */
 static void score(struct container *container, const struct window *window, enum rank_key key)
 {
@@ -41,7 +48,7 @@ static void score(struct container *container, const struct window *window, enum
 		break;
 	case RANK_DEMAND:
 		container->score_ppb =
-			share_ppb(container->ran_ns + container->waited_ns, cpu_time_ns);
+			share_ppb(sum(container->ran_ns, container->waited_ns), cpu_time_ns);
 		break;
 	}
 }
@@ -100,4 +107,16 @@ const char *rank_resource(const struct container *container, enum rank_key key)
 	if (key == RANK_MEMORY)
 		return "memory";
 	return container->cpu_ppb >= container->memory_ppb ? "CPU" : "memory";
+}
+
+const char *rank_key_name(enum rank_key key)
+{
+	static const char *const names[] = {
+		[RANK_DOMINANT] = "dominant",
+		[RANK_CPU] = "cpu",
+		[RANK_MEMORY] = "memory",
+		[RANK_DEMAND] = "demand",
+	};
+
+	return names[key];
 }

@@ -18,4 +18,7 @@ void rank_sort(struct container **order, size_t count, enum rank_key key);
 /* "CPU", "memory", "demand": what the container's score stands for. */
 const char *rank_resource(const struct container *container, enum rank_key key);
 
+/* "dominant", "cpu", "memory", "demand" */
+const char *rank_key_name(enum rank_key key);
+
 #endif

@@ -8,8 +8,8 @@
 
 /*
  * How far the module's CPU time of a container may exceed what BPF charged to it: the kernel brings
- * the time of a running task up to date each tick (10 ms at most), and the readings are not taken at
- * the same instant.
+ * the time of a running task up to date each tick (10 ms at most), and its reading begins before
+ * BPF's: what ran between the two at the beginning of the window is in the module's alone.
  */
 #define TICK_NS	       (10 * NS_PER_MS)
 #define TOLERANCE_PART 50 /* and one part in 50 of that time: 2 % */
@@ -17,6 +17,7 @@
 struct join {
 	const struct readings *before;
 	const struct readings *now;
+	const struct container_list *known; /* merge_gone() only */
 	struct window *window;
 };
 
@@ -33,6 +34,13 @@ struct container *find_container(const struct container_list *list, const char *
 static bool in_snapshot(const struct readings *readings, uint64_t cgroup_id)
 {
 	return snapshot_cgroup(&readings->snapshot, cgroup_id);
+}
+
+/* Born and died between the two readings, so that neither snapshot has it. */
+static bool lived_between(const struct join *join, const struct ended_cgroup *ended)
+{
+	return !in_snapshot(join->before, ended->cgroup_id) &&
+	       !in_snapshot(join->now, ended->cgroup_id);
 }
 
 /* What a cgroup ran and waited in the window. A counter that went down is another object. */
@@ -78,22 +86,39 @@ static void add_cgroup(const struct join *join, const struct cgroup *cgroup)
 	container->waited_ns += cpu.waited_ns;
 }
 
+/* Calls @visit for each cgroup that was there in the window and is no more, until it fails. */
+static int for_each_dead(const struct join *join,
+			 int (*visit)(const struct join *, uint64_t cgroup_id, const char *path))
+{
+	const struct snapshot *before = &join->before->snapshot;
+	const struct cpu_reading *now = &join->now->cpu;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < before->cgroup_count; i++)
+		if (!in_snapshot(join->now, before->cgroups[i].id))
+			err = visit(join, before->cgroups[i].id, before->cgroups[i].path);
+	for (i = 0; !err && i < now->ended_count; i++)
+		if (lived_between(join, &now->ended[i]))
+			err = visit(join, now->ended[i].cgroup_id, now->ended[i].path);
+	return err;
+}
+
 /* What died below a container that lives on: nothing else tells the CPU time that it used. */
-static void add_dead_cgroup(const struct join *join, const struct cgroup *cgroup)
+static int add_dead_cgroup(const struct join *join, uint64_t cgroup_id, const char *path)
 {
 	struct container *container;
 	struct cgroup_cpu cpu;
 	const char *id;
 	bool top;
 
-	if (in_snapshot(join->now, cgroup->id))
-		return;
-	id = container_id_in(cgroup->path, &top);
+	id = container_id_in(path, &top);
 	container = id && !top ? find_container(&join->window->containers, id) : NULL;
-	if (!container || !container->full_window || cpu_in_window(join, cgroup->id, &cpu))
-		return;
+	if (!container || !container->full_window || cpu_in_window(join, cgroup_id, &cpu))
+		return 0;
 	container->ran_ns += cpu.ran_ns;
 	container->waited_ns += cpu.waited_ns;
+	return 0;
 }
 
 static struct container *container_of_process(const struct join *join,
@@ -145,18 +170,26 @@ static void add_processes(const struct join *join, uint64_t *ret_module_ns)
 	}
 }
 
-static uint64_t distance(uint64_t a, uint64_t b)
+static uint64_t tolerance_ns(const struct join *join, uint64_t cpu_ns)
 {
-	return a > b ? a - b : b - a;
+	uint64_t cpu_begin_ns = join->before->cpu.boottime_ns;
+	uint64_t module_begin_ns = join->before->snapshot.boottime_ns;
+	uint64_t lag_ns = cpu_begin_ns > module_begin_ns ? cpu_begin_ns - module_begin_ns : 0;
+
+	return join->window->cpus * (TICK_NS + lag_ns) + cpu_ns / TOLERANCE_PART;
 }
 
-static uint64_t tolerance_ns(const struct join *join, uint64_t module_ns)
+/* More than the host has is no consumption but an error. */
+static const char *impossible(const struct join *join, const struct container *container)
 {
-	uint64_t skew_ns =
-		distance(join->now->cpu.boottime_ns - join->before->cpu.boottime_ns,
-			 join->now->snapshot.boottime_ns - join->before->snapshot.boottime_ns);
+	uint64_t host_ns = join->window->length_ns * join->window->cpus;
 
-	return join->window->cpus * (TICK_NS + skew_ns) + module_ns / TOLERANCE_PART;
+	if (container->ran_ns > host_ns &&
+	    container->ran_ns - host_ns > tolerance_ns(join, host_ns))
+		return "it ran longer than the host's CPUs could";
+	if (container->anon_kib > join->window->memory.total_kib)
+		return "it holds more memory than the host has";
+	return NULL;
 }
 
 /* The second witness: live processes cannot have run longer than their cgroup. */
@@ -177,79 +210,172 @@ static void compare_witnesses(const struct join *join, const uint64_t *module_ns
 		if (container->full_window &&
 		    module_ns[i] > container->ran_ns + tolerance_ns(join, module_ns[i]))
 			container->unsure = "the module and BPF disagree about its CPU time";
+		if (impossible(join, container))
+			container->unsure = impossible(join, container);
 	}
 }
 
-/* The CPU time of a container that is gone, with the cgroups that died below it. */
-static void add_gone_cpu(const struct join *join, struct gone *gone)
+static struct gone *find_gone(const struct window *window, const char *id)
 {
-	const struct snapshot *last = &join->before->snapshot;
 	size_t i;
 
-	for (i = 0; i < last->cgroup_count; i++) {
-		struct cgroup_cpu cpu;
-		bool top;
-		const char *id = container_id_in(last->cgroups[i].path, &top);
-
-		if (!id || strncmp(id, gone->id, CONTAINER_ID_DIGITS) ||
-		    in_snapshot(join->now, last->cgroups[i].id) ||
-		    cpu_in_window(join, last->cgroups[i].id, &cpu))
-			continue;
-		gone->ran_ns += cpu.ran_ns;
-		gone->waited_ns += cpu.waited_ns;
-	}
+	for (i = 0; i < window->gone_count; i++)
+		if (!strncmp(window->gone[i].id, id, CONTAINER_ID_DIGITS))
+			return &window->gone[i];
+	return NULL;
 }
 
-static int add_gone(const struct join *join, const struct container_list *known,
-		    const struct cgroup *cgroup)
+static void free_gone(struct gone *gone)
+{
+	free(gone->name);
+	free(gone->image);
+	free(gone->path);
+}
+
+static int name_gone(struct gone *gone, const struct container *was)
+{
+	if (!was)
+		return 0;
+	gone->removed = was->acted;
+	gone->name = strdup(was->name);
+	gone->image = strdup(was->image);
+	return gone->name && gone->image ? 0 : -ENOMEM;
+}
+
+/* A topmost cgroup of a container, which is gone with it. A container may have had several. */
+static int add_gone(const struct join *join, uint64_t cgroup_id, const char *path)
 {
 	struct window *window = join->window;
-	struct gone gone = {.cgroup_id = cgroup->id};
+	struct gone gone = {.cgroup_id = cgroup_id};
 	const struct container *was;
 	bool top;
-	const char *id = container_id_in(cgroup->path, &top);
+	const char *id = container_id_in(path, &top);
 
-	if (!id || !top || in_snapshot(join->now, cgroup->id))
+	if (!id || !top || find_gone(window, id))
 		return 0;
 	memcpy(gone.id, id, CONTAINER_ID_DIGITS);
-	add_gone_cpu(join, &gone);
-	was = find_container(known, id);
-	if (was) {
-		gone.removed = was->acted;
-		gone.name = strdup(was->name);
-		gone.image = strdup(was->image);
-	}
-	if ((was && (!gone.name || !gone.image)) ||
+	gone.path = strdup(path);
+	was = find_container(join->known, id);
+	if (!gone.path || name_gone(&gone, was ? was : find_container(&window->containers, id)) ||
 	    grow_array((void **)&window->gone, window->gone_count, sizeof(gone))) {
-		free(gone.name);
-		free(gone.image);
+		free_gone(&gone);
 		return -ENOMEM;
 	}
 	window->gone[window->gone_count++] = gone;
 	return 0;
 }
 
+/* The CPU time of a cgroup of a container that is gone, its topmost or one below. */
+static int add_gone_cpu(const struct join *join, uint64_t cgroup_id, const char *path)
+{
+	bool top;
+	const char *id = container_id_in(path, &top);
+	struct gone *gone = id ? find_gone(join->window, id) : NULL;
+	struct cgroup_cpu cpu;
+
+	if (!gone || cpu_in_window(join, cgroup_id, &cpu))
+		return 0;
+	gone->ran_ns += cpu.ran_ns;
+	gone->waited_ns += cpu.waited_ns;
+	return 0;
+}
+
 int merge_gone(const struct readings *last, const struct readings *now,
 	       const struct container_list *known, struct window *window)
 {
-	struct join join = {.before = last, .now = now, .window = window};
-	size_t i;
-	int err = 0;
+	struct join join = {.before = last, .now = now, .known = known, .window = window};
+	int err = for_each_dead(&join, add_gone);
 
-	for (i = 0; !err && i < last->snapshot.cgroup_count; i++)
-		err = add_gone(&join, known, &last->snapshot.cgroups[i]);
-	return err;
+	return err ? err : for_each_dead(&join, add_gone_cpu);
+}
+
+/* What was lost since the window began, as the reason to remove nothing. */
+static char *tell_lost(const struct cpu_reading *before, const struct cpu_reading *now)
+{
+	static const char *const causes[LOST_CAUSES] = {
+		[LOST_TASK] = "%llu context switches of tasks without a mark were not charged",
+		[LOST_CGROUP] = "%llu context switches did not fit into the map cgroup_cpu",
+		[LOST_CGROUP_NS] = "%llu ns of CPU time did not fit into the map cgroup_cpu",
+		[LOST_MOVE] = "%llu moves of tasks between cgroups were not noted",
+		[LOST_END] = "the paths of %llu ended cgroups were not kept",
+	};
+	int cause;
+
+	for (cause = 0; cause < LOST_CAUSES; cause++)
+		if (now->lost[cause] != before->lost[cause])
+			return format_text(
+				causes[cause],
+				(unsigned long long)(now->lost[cause] - before->lost[cause]));
+	return format_text("%llu runs of the BPF program were left out by the kernel",
+			   (unsigned long long)(now->missed - before->missed));
 }
 
 static int judge_readings(const struct join *join)
 {
+	const struct cpu_reading *before = &join->before->cpu, *now = &join->now->cpu;
 	struct window *window = join->window;
-	uint64_t lost = join->now->cpu.lost - join->before->cpu.lost;
 
-	if (lost && !window->distrust)
-		window->distrust = format_text("%llu context switches could not be charged",
-					       (unsigned long long)lost);
-	return lost && !window->distrust ? -ENOMEM : 0;
+	if (window->distrust ||
+	    (now->missed == before->missed && !memcmp(now->lost, before->lost, sizeof(now->lost))))
+		return 0;
+	window->distrust = tell_lost(before, now);
+	return window->distrust ? 0 : -ENOMEM;
+}
+
+/* The module is read first, then BPF, in turn: readings in another order are not of this window. */
+static const char *contradiction(const struct join *join)
+{
+	const struct readings *before = join->before, *now = join->now;
+	size_t i;
+
+	if (now->snapshot.boottime_ns <= before->snapshot.boottime_ns)
+		return "the module's reading is not newer than the last one";
+	if (now->cpu.boottime_ns <= before->cpu.boottime_ns)
+		return "the reading of BPF is not newer than the last one";
+	if (before->cpu.boottime_ns < before->snapshot.boottime_ns ||
+	    now->snapshot.boottime_ns < before->cpu.boottime_ns ||
+	    now->cpu.boottime_ns < now->snapshot.boottime_ns)
+		return "the readings of the module and of BPF are not of the same time";
+	/* It may be a part of any container. */
+	for (i = 0; i < now->snapshot.cgroup_count; i++)
+		if (!now->snapshot.cgroups[i].path)
+			return "a cgroup in the module's reading has no path";
+	return NULL;
+}
+
+/* All cgroups together cannot have run longer than the CPUs were there. */
+static bool is_too_much(const struct join *join)
+{
+	unsigned __int128 ran_ns = 0;
+	uint64_t host_ns = join->window->length_ns * join->window->cpus;
+	size_t i;
+
+	for (i = 0; i < join->now->cpu.count; i++) {
+		struct cgroup_cpu cpu;
+
+		if (!cpu_in_window(join, join->now->cpu.rows[i].cgroup_id, &cpu))
+			ran_ns += cpu.ran_ns;
+	}
+	return ran_ns > (unsigned __int128)host_ns + tolerance_ns(join, host_ns);
+}
+
+static int judge_whole(const struct join *join)
+{
+	const char *why = contradiction(join);
+
+	if (!why && is_too_much(join))
+		why = "BPF recorded more CPU time than the host has";
+	if (!why || join->window->distrust)
+		return 0;
+	join->window->distrust = strdup(why);
+	return join->window->distrust ? 0 : -ENOMEM;
+}
+
+static uint64_t length_ns(const struct readings *before, const struct readings *now)
+{
+	uint64_t begin_ns = before->cpu.boottime_ns, end_ns = now->cpu.boottime_ns;
+
+	return end_ns > begin_ns ? end_ns - begin_ns : 0;
 }
 
 int merge(const struct readings *before, const struct readings *now, struct window *window)
@@ -257,19 +383,20 @@ int merge(const struct readings *before, const struct readings *now, struct wind
 	struct join join = {.before = before, .now = now, .window = window};
 	_cleanup_free_ uint64_t *module_ns = NULL;
 	size_t i;
+	int err;
 
 	window->memory = now->snapshot.memory;
-	window->length_ns = now->cpu.boottime_ns - before->cpu.boottime_ns;
+	window->length_ns = length_ns(before, now);
 	module_ns = calloc(window->containers.count + 1, sizeof(*module_ns));
 	if (!module_ns)
 		return -ENOMEM;
 	for (i = 0; i < now->snapshot.cgroup_count; i++)
 		add_cgroup(&join, &now->snapshot.cgroups[i]);
-	for (i = 0; i < before->snapshot.cgroup_count; i++)
-		add_dead_cgroup(&join, &before->snapshot.cgroups[i]);
+	for_each_dead(&join, add_dead_cgroup);
 	add_processes(&join, module_ns);
 	compare_witnesses(&join, module_ns);
-	return judge_readings(&join);
+	err = judge_whole(&join);
+	return err ? err : judge_readings(&join);
 }
 
 bool is_dead_and_reported(const struct readings *before, const struct readings *now,
@@ -291,10 +418,8 @@ void window_free(struct window *window)
 {
 	size_t i;
 
-	for (i = 0; i < window->gone_count; i++) {
-		free(window->gone[i].name);
-		free(window->gone[i].image);
-	}
+	for (i = 0; i < window->gone_count; i++)
+		free_gone(&window->gone[i]);
 	free(window->gone);
 	free(window->distrust);
 	container_list_free(&window->containers);

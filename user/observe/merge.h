@@ -21,6 +21,7 @@ struct gone {
 	char id[CONTAINER_ID_DIGITS + 1];
 	char *name;   /* NULL: it was never seen alive */
 	char *image;  /* likewise */
+	char *path;   /* of its cgroup */
 	bool removed; /* by us, in the last cycle; the others died by themselves */
 };
 
@@ -44,8 +45,8 @@ struct window {
 int merge(const struct readings *before, const struct readings *now, struct window *window);
 
 /*
- * Adds to @window->gone the containers that died since the @last readings, each of which is reported
- * so once. @known: the containers of the last cycle, who give them their names. 0 or -ENOMEM.
+ * Adds to @window->gone the containers that died since the @last readings, those that were born since
+ * then among them, each of which is reported so once. @known: the containers of the last cycle, who give them their names. 0 or -ENOMEM.
  */
 int merge_gone(const struct readings *last, const struct readings *now,
 	       const struct container_list *known, struct window *window);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "observe/window.h"
+#include "report/recording.h"
 #include "util.h"
 
 static int take_readings(struct governor *governor, struct readings *ret, const char **ret_source)
@@ -41,45 +43,12 @@ int observe_first(struct governor *governor)
 	const char *source;
 	int err = take_readings(governor, &governor->latest, &source);
 
-	if (err)
+	if (err) {
 		log_line("cannot read %s: %s", source, reading_error(err));
-	return err;
-}
-
-/* Nothing is removed; the first reason is the one that is told. */
-static int distrust(struct window *window, char *why)
-{
-	if (window->distrust) {
-		free(why);
-		return 0;
+		return err;
 	}
-	window->distrust = why;
-	return why ? 0 : -ENOMEM;
-}
-
-static int without_reading(struct governor *governor, struct window *window, const char *source,
-			   int err)
-{
-	size_t i;
-
-	window->memory = governor->latest.snapshot.memory;
-	window->end_unix_ns = unix_ns();
-	for (i = 0; i < window->containers.count; i++)
-		window->containers.items[i].unsure = "there is no reading of it";
-	return distrust(window, format_text("cannot read %s: %s", source, reading_error(err)));
-}
-
-/* The last reading becomes the one before it. */
-static void shift_readings(struct governor *governor, struct readings *now)
-{
-	readings_free(&governor->earlier);
-	governor->earlier = governor->latest;
-	governor->latest = *now;
-}
-
-static bool can_be_removed(const struct container *container, const struct policy *policy)
-{
-	return (container->managed || policy->scope_all) && !container->labelled_protect;
+	recording_begin(governor->recording, governor->options, &governor->run, &governor->latest);
+	return 0;
 }
 
 /*
@@ -127,39 +96,13 @@ static void identify_new(struct governor *governor, struct container_list *list)
 		struct container *container = &list->items[(turn + i) % list->count];
 		int err;
 
-		if (container->started_at || !can_be_removed(container, &governor->options->policy))
+		if (container->started_at ||
+		    !window_may_touch(container, &governor->options->policy))
 			continue;
 		err = identify(governor, container);
 		if (err == -ETIMEDOUT || err == -ECONNREFUSED)
 			return;
 	}
-}
-
-/* Another cgroup under a known ID: it was restarted, and what is known of it is of another life. */
-static void find_restarted(struct governor *governor, struct container_list *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->count; i++) {
-		struct container *container = &list->items[i];
-		const struct container *was = find_container(&governor->known, container->id);
-
-		if (!was || !was->cgroup_id || was->cgroup_id == container->cgroup_id)
-			continue;
-		free(container->started_at);
-		container->started_at = NULL;
-	}
-}
-
-static void doubt_unidentified(const struct governor *governor, struct container_list *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->count; i++)
-		if (can_be_removed(&list->items[i], &governor->options->policy) &&
-		    !list->items[i].started_at && !list->items[i].unsure)
-			list->items[i].unsure =
-				"it was restarted, or the engine told nothing of it";
 }
 
 static void forget_dead_cgroups(struct governor *governor, const struct readings *before,
@@ -172,118 +115,53 @@ static void forget_dead_cgroups(struct governor *governor, const struct readings
 			cgroup_cpu_forget(governor->cpu_source, now->cpu.rows[i].cgroup_id);
 }
 
-static int check_length(const struct governor *governor, struct window *window)
-{
-	uint64_t least_ns = governor->options->interval_s * NS_PER_S / 2;
-
-	if (window->length_ns >= least_ns)
-		return 0;
-	return distrust(window, format_text("only %.1f s were observed",
-					    (double)window->length_ns / (double)NS_PER_S));
-}
-
-static int observe_kernel(struct governor *governor, bool final, struct window *window)
-{
-	const struct readings *before = &governor->latest;
-	struct readings now;
-	const char *source;
-	int err = take_readings(governor, &now, &source);
-
-	if (err)
-		return without_reading(governor, window, source, err);
-	if (final && governor->earlier.snapshot.text)
-		before = &governor->earlier;
-	window->end_unix_ns = unix_ns() - (boottime_ns() - now.cpu.boottime_ns);
-	window->has_reading = true;
-	err = merge(before, &now, window);
-	if (!err)
-		err = merge_gone(&governor->latest, &now, &governor->known, window);
-	if (!err)
-		err = check_length(governor, window);
-	forget_dead_cgroups(governor, &governor->latest, &now);
-	shift_readings(governor, &now);
-	return err;
-}
-
 /* The list comes before the readings: what it holds must then be in them. */
-static int observe_engine(struct governor *governor, struct window *window)
+static int observe_engine(struct governor *governor, struct observation *seen)
 {
 	_cleanup_free_ char *why = NULL;
-	int err = docker_list(governor->docker, &window->containers, &why);
+	int err = docker_list(governor->docker, &seen->containers, &why);
 
-	if (err)
-		return distrust(window, format_text("the engine's list cannot be had: %s",
-						    why ? why : strerror(-err)));
-	err = recall(governor, &window->containers);
+	if (err) {
+		seen->no_list = format_text("the engine's list cannot be had: %s",
+					    why ? why : strerror(-err));
+		return seen->no_list ? 0 : -ENOMEM;
+	}
+	err = recall(governor, &seen->containers);
 	if (!err)
-		identify_new(governor, &window->containers);
+		identify_new(governor, &seen->containers);
 	return err;
+}
+
+static int observe_kernel(struct governor *governor, struct observation *seen)
+{
+	const char *source;
+	int err = take_readings(governor, &seen->now, &source);
+
+	seen->end_unix_ns = unix_ns();
+	if (!err) {
+		seen->end_unix_ns -= boottime_ns() - seen->now.cpu.boottime_ns;
+		return 0;
+	}
+	seen->no_reading = format_text("cannot read %s: %s", source, reading_error(err));
+	return seen->no_reading ? 0 : -ENOMEM;
 }
 
 int observe(struct governor *governor, bool final, struct window *window)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct observation seen = {.final = final, .cpus = cpus > 0 ? (unsigned int)cpus : 1};
 	int err;
 
 	governor->cycle_start_ns = boottime_ns();
-	window->cpus = cpus > 0 ? (unsigned int)cpus : 1;
-	err = observe_engine(governor, window);
+	err = observe_engine(governor, &seen);
 	if (!err)
-		err = observe_kernel(governor, final, window);
-	if (err)
-		return err;
-	if (window->has_reading)
-		find_restarted(governor, &window->containers);
-	doubt_unidentified(governor, &window->containers);
-	return 0;
-}
-
-/* Moves on those that the engine lists no more but the last reading still holds: they will be gone. */
-static void keep_dying(struct governor *governor, struct container_list *list)
-{
-	struct container_list *known = &governor->known;
-	size_t i;
-
-	for (i = 0; i < known->count; i++) {
-		struct container *was = &known->items[i];
-
-		if (find_container(list, was->id) ||
-		    !snapshot_cgroup(&governor->latest.snapshot, was->cgroup_id) ||
-		    grow_array((void **)&list->items, list->count, sizeof(*was)))
-			continue;
-		list->items[list->count++] = *was;
-		*was = (struct container){};
+		err = observe_kernel(governor, &seen);
+	if (!err) {
+		recording_note(governor->recording, governor->seq + 1, &governor->latest, &seen);
+		err = window_build(governor, &seen, window);
 	}
-}
-
-/* Without a reading the window does not tell which cgroups they have. */
-static void recall_cgroups(struct governor *governor, struct container_list *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->count; i++) {
-		const struct container *was = find_container(&governor->known, list->items[i].id);
-
-		if (was)
-			list->items[i].cgroup_id = was->cgroup_id;
-	}
-}
-
-void observe_remember(struct governor *governor, struct window *window)
-{
-	if (!window->containers.count)
-		return;
-	if (!window->has_reading)
-		recall_cgroups(governor, &window->containers);
-	keep_dying(governor, &window->containers);
-	container_list_free(&governor->known);
-	governor->known = window->containers;
-	window->containers = (struct container_list){};
-}
-
-void observe_forget(struct governor *governor)
-{
-	readings_free(&governor->latest);
-	readings_free(&governor->earlier);
-	container_list_free(&governor->known);
+	if (!err && window->has_reading)
+		forget_dead_cgroups(governor, &governor->earlier, &governor->latest);
+	observation_free(&seen);
+	return err;
 }

@@ -14,10 +14,4 @@ int observe_first(struct governor *governor);
  */
 int observe(struct governor *governor, bool final, struct window *window);
 
-/* Keeps the containers of @window, which gives them away, as those that the next cycle knows. */
-void observe_remember(struct governor *governor, struct window *window);
-
-/* Frees what the governor remembers. */
-void observe_forget(struct governor *governor);
-
 #endif

@@ -13,6 +13,11 @@ static void print_memory(FILE *out, const struct memory *memory)
 	fprintf(out, "Used RAM: %" PRIu64 " KiB\n", memory->total_kib - memory->free_kib);
 }
 
+static double percent(uint64_t ppb)
+{
+	return (double)ppb / PPB_PER_PERCENT;
+}
+
 static void print_class(FILE *out, const struct window *window, enum container_class class)
 {
 	size_t i;
@@ -21,9 +26,9 @@ static void print_class(FILE *out, const struct window *window, enum container_c
 		const struct container *container = &window->containers.items[i];
 
 		if (container->class == class)
-			fprintf(out, "  %s  cpu %.1f%%  memory %.1f%%\n", container->name,
-				(double)container->cpu_ppb / PPB_PER_PERCENT,
-				(double)container->memory_ppb / PPB_PER_PERCENT);
+			fprintf(out, "  %s  cpu %.1f%%  memory %.1f%%  %s\n", container->name,
+				percent(container->cpu_ppb), percent(container->memory_ppb),
+				container->reason);
 	}
 }
 
@@ -38,11 +43,13 @@ static void print_doing(FILE *out, const struct container *container)
 	bool done = strncmp(outcome, "kept", 4) && strncmp(outcome, "failed", 6);
 
 	if (!strcmp(outcome, "dry-run"))
-		fprintf(out, "Would %s container '%s': %s\n", action_name(container->decision),
-			container->name, container->reason);
+		fprintf(out, "Would %s container '%s': ", action_name(container->decision),
+			container->name);
 	else
-		fprintf(out, "%s container '%s': %s%s%s\n", doing[container->decision],
-			container->name, container->reason, done ? "" : "; ", done ? "" : outcome);
+		fprintf(out, "%s container '%s': ", doing[container->decision], container->name);
+	fprintf(out, "%s (cpu %.1f%%, memory %.1f%%)%s%s\n", container->reason,
+		percent(container->cpu_ppb), percent(container->memory_ppb), done ? "" : "; ",
+		done ? "" : outcome);
 }
 
 static void print_others(FILE *out, const struct window *window)
@@ -59,14 +66,16 @@ static void print_others(FILE *out, const struct window *window)
 		counts[CLASS_UNSURE], gone);
 }
 
-static void print_unsure(FILE *out, const struct window *window)
+/* All that are kept but not ranked high or low, and why. Those out of scope are counted only. */
+static void print_kept(FILE *out, const struct window *window)
 {
 	size_t i;
 
 	for (i = 0; i < window->containers.count; i++) {
 		const struct container *container = &window->containers.items[i];
 
-		if (container->class == CLASS_UNSURE)
+		if (container->decision == ACTION_KEEP && container->class != CLASS_HIGH &&
+		    container->class != CLASS_LOW && container->class != CLASS_UNMANAGED)
 			fprintf(out, "Keeping container '%s': %s\n", container->name,
 				container->reason);
 	}
@@ -85,7 +94,7 @@ void console_report(FILE *out, const struct window *window, const char *sysinfo_
 	fputs("Low consumption:\n", out);
 	print_class(out, window, CLASS_LOW);
 	print_others(out, window);
-	print_unsure(out, window);
+	print_kept(out, window);
 	if (window->distrust)
 		fprintf(out, "Nothing is removed: %s\n", window->distrust);
 	for (i = 0; i < window->containers.count; i++)

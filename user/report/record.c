@@ -34,17 +34,23 @@ static void add_cut(cJSON *object, const char *name, const char *text, size_t li
 	add_text(object, name, cut);
 }
 
-/* 2026-11-23T20:04:05.678Z */
-static void add_time(cJSON *object, uint64_t unix_time_ns)
+void record_time(uint64_t unix_time_ns, char *ret)
 {
-	char seconds[sizeof("2026-11-23T20:04:05")], text[sizeof(seconds) + 8];
+	char seconds[sizeof("2026-11-23T20:04:05")];
 	time_t time = (time_t)(unix_time_ns / NS_PER_S);
 	struct tm utc;
 
 	gmtime_r(&time, &utc);
 	strftime(seconds, sizeof(seconds), "%FT%T", &utc);
-	snprintf(text, sizeof(text), "%s.%03uZ", seconds,
+	snprintf(ret, RECORD_TIME_SIZE, "%s.%03uZ", seconds,
 		 (unsigned int)(unix_time_ns / NS_PER_MS % 1000));
+}
+
+static void add_time(cJSON *object, uint64_t unix_time_ns)
+{
+	char text[RECORD_TIME_SIZE];
+
+	record_time(unix_time_ns, text);
 	add_text(object, "time", text);
 }
 
@@ -95,12 +101,14 @@ static cJSON *container_json(const struct container *container)
 
 static cJSON *gone_json(const struct gone *gone)
 {
+	_cleanup_free_ char *path = gone->path ? to_utf8(gone->path) : NULL;
 	cJSON *json = cJSON_CreateObject();
 
 	add_text(json, "id", gone->id);
 	add_cut(json, "name", gone->name, RECORD_NAME_LIMIT);
 	add_cut(json, "image", gone->image, RECORD_IMAGE_LIMIT);
 	json_add_u64(json, "cgroup_id", gone->cgroup_id);
+	add_cut(json, "path", path, RECORD_MESSAGE_LIMIT);
 	cJSON_AddBoolToObject(json, "removed", gone->removed);
 	json_add_u64(json, "ran_ns", gone->ran_ns);
 	json_add_u64(json, "waited_ns", gone->waited_ns);
@@ -109,8 +117,13 @@ static cJSON *gone_json(const struct gone *gone)
 
 static void add_self(cJSON *object, const struct self_cost *self)
 {
-	cJSON *json = cJSON_AddObjectToObject(object, "self");
+	cJSON *json;
 
+	if (!self) {
+		cJSON_AddNullToObject(object, "self");
+		return;
+	}
+	json = cJSON_AddObjectToObject(object, "self");
 	json_add_u64(json, "cpu_ns", self->cpu_ns);
 	json_add_u64(json, "rss_kib", self->rss_kib);
 	if (self->has_bpf) {
@@ -154,7 +167,7 @@ char *record_json(const struct record *record)
 	array = cJSON_AddArrayToObject(json, "gone");
 	for (i = 0; i < window->gone_count; i++)
 		cJSON_AddItemToArray(array, gone_json(&window->gone[i]));
-	add_self(json, &record->self);
+	add_self(json, record->self);
 	text = cJSON_PrintUnformatted(json);
 	cJSON_Delete(json);
 	return text;

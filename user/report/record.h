@@ -12,6 +12,8 @@
 #define RECORD_IMAGE_LIMIT   512
 #define RECORD_MESSAGE_LIMIT 4096
 
+#define RECORD_TIME_SIZE sizeof("2026-11-23T20:04:05.678Z")
+
 /* Which run of the daemon: the same in all its records. */
 struct run {
 	char boot_id[UUID_LENGTH + 1];
@@ -35,7 +37,7 @@ struct record {
 	uint64_t seq; /* from 1 */
 	bool final;   /* the last pass */
 	const struct window *window;
-	struct self_cost self;
+	const struct self_cost *self; /* NULL: not known */
 };
 
 /*
@@ -44,5 +46,8 @@ struct record {
  * window.
  */
 char *record_json(const struct record *record);
+
+/* "2026-11-23T20:04:05.678Z", into RECORD_TIME_SIZE bytes. */
+void record_time(uint64_t unix_time_ns, char *ret);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "report/console.h"
 #include "report/export.h"
+#include "report/recording.h"
 #include "util.h"
 
 #define SHIP_BUDGET_MS	 2000
@@ -50,7 +51,8 @@ static struct self_cost own_cost(struct governor *governor)
 	struct bpf_cost bpf;
 
 	governor->self_cpu_ns = cpu_ns;
-	if (cgroup_cpu_cost(governor->cpu_source, &bpf) || !bpf.runs)
+	/* Each reading runs a program: when none was counted, the statistics are off. */
+	if (cgroup_cpu_cost(governor->cpu_source, &bpf) || bpf.runs == governor->self_bpf.runs)
 		return cost;
 	cost.has_bpf = true;
 	cost.bpf_ns = bpf.run_ns - governor->self_bpf.run_ns;
@@ -107,10 +109,13 @@ int report(struct governor *governor, bool final, const struct window *window)
 		.seq = ++governor->seq,
 		.final = final,
 		.window = window,
-		.self = own_cost(governor),
 	};
-	_cleanup_free_ char *json = record_json(&record);
+	const struct self_cost self = own_cost(governor);
+	_cleanup_free_ char *json = NULL;
 
+	recording_commit(governor->recording, window);
+	record.self = &self;
+	json = record_json(&record);
 	if (!json)
 		return -ENOMEM;
 	if (!governor->options->no_log)
