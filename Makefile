@@ -5,6 +5,7 @@
 # make unit, fuzz, pytest, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
 # make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
 # make test-kernels  the module on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
+# make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
 # make bench-parse  what reading a large host's /proc/sysinfo costs the daemon
 # make bench-kmod   what one reading of the module costs, beside ps, the cgroups' files, docker stats
 # make test-debug-kernel  the module on a kernel with KASAN, lockdep and kmemleak; CHECKS=format: a part
@@ -187,7 +188,11 @@ $(BUILD)/exact: $(EXACT_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-exact: $(BUILD)/exact
+# Systemd mounts it; elsewhere it may be missing.
+bpf-file-system:
+	$(Q)mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+
+exact: $(BUILD)/exact bpf-file-system
 	$(Q)$< --seconds $(SECONDS) --windows $(WINDOWS) $(CASES)
 
 # What the BPF program costs, next to an empty one and to others. As root; ROUNDS=N.
@@ -210,7 +215,7 @@ $(BUILD)/bench/hold $(BUILD)/bench/reading $(BUILD)/bench/ring: $(BUILD)/bench/%
 bench-packages:
 	$(Q)tests/host-packages bench
 
-bench-bpf: bench-packages $(BUILD)/bench/hold $(BUILD)/bench/reading $(BUILD)/bench/ring
+bench-bpf: bench-packages bpf-file-system $(BUILD)/bench/hold $(BUILD)/bench/reading $(BUILD)/bench/ring
 	$(Q)$(PYTHON) tests/bench/bpf.py $(BUILD)/bench $(ROUNDS) $(PARTS)
 
 $(BUILD)/bench/replay: $(addprefix $(BUILD)/,tests/bench/replay.o tests/world/world.o) \
@@ -255,6 +260,9 @@ scenario:
 kernels-sample:
 	$(Q)tests/vm/run kernels-sample
 
+test-pressure:
+	$(Q)tests/vm/run pressure
+
 test-kernels:
 	$(Q)tests/vm/run kernels
 
@@ -286,4 +294,4 @@ clean:
 	$(Q)$(MAKE) -s -C docker clean
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels bench-kmod demo run lint fmt clean test-debug-kernel exact bench-packages bench-bpf test-property bench-replay
+.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay

@@ -13,14 +13,28 @@ from .product import product_disk
 from .root import Root, guest_root
 from .step import Failure, say, step
 
-TIMEOUT_S = 2400
+TIMEOUT_S = 3600
 SAMPLE_SERIES = "6.12"      # beside the oldest and the newest
 # DKMS builds in the guest, for its kernel and for the newest: slow, and the same on every kernel.
 DKMS_SERIES = SAMPLE_SERIES
 # Debian's kernels have no fault injection.
 DEBUG_KERNEL_ONLY = "failing_allocation"
-# Not in the sample yet: they take minutes a kernel, and have not passed on every kernel so far.
-ALL_KERNELS_ONLY = ["fire", "hostile", "reload"]
+PRESSURE = "pressure"       # by name: a run of its own, in a small guest
+
+
+class Kind(NamedTuple):
+    """A run of the matrix."""
+    sample: bool            # the oldest, SAMPLE_SERIES and the newest, or every series
+    only: str               # checks, as pytest's -k; "": all but those for PRESSURE
+    words: str              # for the kernel's command line
+
+
+KINDS = {
+    "kernels": Kind(False, "", ""),
+    # Its windows are short: it is a part of `make test`.
+    "kernels-sample": Kind(True, "", "cmgr.window=3"),
+    "pressure": Kind(True, PRESSURE, "mem=512M"),
+}
 
 
 class Row(NamedTuple):
@@ -30,12 +44,12 @@ class Row(NamedTuple):
     failure: str
 
 
-def _chosen(archive: Archive, sample: bool) -> list[str]:
+def _chosen(archive: Archive, kind: Kind) -> list[str]:
     found = kernels.newest_of_each_series(archive)
     wanted = os.environ.get("KERNEL", "")
     if wanted:
         found = [release for release in found if release.startswith((f"{wanted}.", f"{wanted}-"))]
-    elif sample:
+    elif kind.sample:
         keep = {found[0], found[-1]}
         found = [release for release in found
                  if release in keep or release.startswith(f"{SAMPLE_SERIES}.")]
@@ -61,22 +75,23 @@ def run_checks(root: Root, kernel: Kernel, disks: Mapping[str, object], words: s
     return said[-1].partition(" in ")[0]
 
 
-def _checks_word(wanted: str, without: list[str]) -> str:
+def checks_word(without: list[str], only: str = "") -> str:
     """For the kernel's command line, which ends a word at a space: pytest's -k."""
-    parts = [*([f"({wanted})"] if wanted else []), *(f"not {name}" for name in without)]
+    wanted = " and ".join(f"({part})" for part in (only, os.environ.get("CHECKS", "")) if part)
+    parts = [*([wanted] if wanted else []), *(f"not {name}" for name in without)]
     return "cmgr.checks=" + " and ".join(parts).replace(" ", "+")
 
 
-def _row(root: Root, archive: Archive, release: str, sample: bool) -> Row:
+def _row(root: Root, archive: Archive, release: str, kind: Kind) -> Row:
     started = time.monotonic()
     checks = failure = ""
     try:
         kernel = kernels.fetch(archive, root, release)
         dkms = kernel.series == DKMS_SERIES
         second = kernels.fetch(archive, root, kernels.releases(archive)[-1]) if dkms else None
-        without = [DEBUG_KERNEL_ONLY, *(ALL_KERNELS_ONLY if sample else []),
-                   *([] if dkms else ["dkms"])]
-        words = _checks_word(os.environ.get("CHECKS", ""), without)
+        without = [DEBUG_KERNEL_ONLY, *([] if dkms else ["dkms"]),
+                   *([] if kind.only else [PRESSURE])]
+        words = f"{kind.words} {checks_word(without, kind.only)}"
         with step(f"kernel {kernel.series}", "builds the module, boots, runs the checks, but "
                   f"{', '.join(without)}"):
             disks = {"cmgr": product_disk(root),
@@ -106,13 +121,13 @@ def _print_table(rows: list[Row]) -> None:
     sys.stdout.flush()
 
 
-def main(sample: bool) -> int:
+def main(name: str) -> int:
     """Environment: KERNEL (a series, as 6.12: that one alone), CHECKS (pytest's -k)."""
+    kind = KINDS[name]
     root = guest_root()
     archive = Archive(root)
-    chosen = _chosen(archive, sample)
-    rows = [_row(root, archive, release, sample) for release in chosen]
-    if not sample and not os.environ.get("KERNEL"):
+    rows = [_row(root, archive, release, kind) for release in _chosen(archive, kind)]
+    if not kind.sample and not os.environ.get("KERNEL"):
         with step("headers", "builds the module against every header package"):
             say(f"{_build_for_all(root, archive)} header packages")
     _print_table(rows)

@@ -16,7 +16,7 @@ PACKAGES = """
     docker.io docker-cli iptables cron procps iproute2 curl strace python3 bpftool
     gcc libc6-dev make clang llvm libbpf-dev libcjson-dev libcurl4-openssl-dev pkg-config
     libelf-dev zlib1g-dev
-    gcc-12 sparse dkms python3-pytest
+    gcc-12 sparse dkms python3-pytest stress-ng
 """.split()
 LEAN = ["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*"]

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+import guest
+
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    words = dict(word.partition("=")[::2] for word in Path("/proc/cmdline").read_text().split())
-    chosen = words.get("cmgr.checks", "").replace("+", " ")
-    arguments = ["-p", "no:cacheprovider", "-v", "-rsP", "--tb=short", "--color=no", str(HERE)]
+    chosen = (guest.word("cmgr.checks") or "").replace("+", " ")
+    arguments = ["-p", "no:cacheprovider", "-v", "-rsP", "--durations=20", "--tb=short",
+                 "--color=no", str(HERE)]
     return int(pytest.main([*arguments, "-k", chosen] if chosen else arguments))
 
 

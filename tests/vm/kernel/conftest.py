@@ -12,6 +12,15 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import guest  # noqa: E402
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fresh: goes before all others, which leave cgroups that "
+                            "were removed but still hold pages")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("fresh") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def module_loaded() -> Iterator[None]:
     """Every check finds the module loaded and leaves it so."""

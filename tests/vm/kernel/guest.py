@@ -11,7 +11,8 @@ from typing import Callable, NamedTuple, TypeVar
 BUILT = Path("/opt/cmgr-kernel/built")
 PROGRAMS = BUILT / "bin"
 MODULE = BUILT / "sysinfo.ko"
-CMGR = Path("/opt/cmgr-bpf/cmgr-bpf")
+HOME = Path("/opt/cmgr-bpf")
+CMGR = HOME / "cmgr-bpf"
 SYSINFO = Path("/proc/sysinfo")
 CGROUPS = Path("/sys/fs/cgroup")
 KIB = 1024
@@ -19,10 +20,15 @@ KIB = 1024
 Value = TypeVar("Value")
 
 
+def word(name: str) -> str | None:
+    """What the kernel's command line says behind NAME=."""
+    words = dict(word.partition("=")[::2] for word in Path("/proc/cmdline").read_text().split())
+    return words.get(name)
+
+
 def scaled(number: int) -> int:
     """A number of rounds, seconds, forks or processes; fewer on the debug kernel, which is slow."""
-    found = re.search(r"\bcmgr\.scale=([\d.]+)", Path("/proc/cmdline").read_text())
-    return round(number * float(found[1])) if found else number
+    return round(number * float(word("cmgr.scale") or 1))
 
 
 def wait_for(what: str, condition: Callable[[], Value | None], timeout_s: float = 60) -> Value:

@@ -150,6 +150,7 @@ def _to_v2(folder: Path) -> bool:
     return "memory" in (guest.CGROUPS / "cgroup.controllers").read_text().split()
 
 
+@pytest.mark.fresh
 def test_without_the_memory_controller() -> None:
     """Where cgroup v1 can take it, the module is not loaded, and one that is tells no zeros."""
     folder = Path("/tmp/v1-memory")

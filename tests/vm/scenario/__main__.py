@@ -7,6 +7,7 @@ from pathlib import Path
 import part_cron
 import part_decide
 import part_dry_run
+import part_killed
 import part_missing
 from checks import Checks
 
@@ -20,6 +21,7 @@ PARTS = {
     "cron and SIGTERM": part_cron,
     "dry run and second daemon": part_dry_run,
     "missing pieces": part_missing,
+    "a killed daemon": part_killed,
 }
 
 

@@ -1,0 +1,44 @@
+"""The BPF program's account of CPU time next to the kernel's own, case by case."""
+
+import re
+import subprocess
+
+import guest
+import pytest
+
+EXACT = guest.HOME / "build" / "exact"
+WINDOW_S = int(guest.word("cmgr.window") or 10)
+MINUTE_S = 60
+CASES = ("spin", "weights", "short", "storm", "migrate", "move", "threads", "nested", "rt", "exec",
+         "deadline", "hotplug", "waited", "lives", "full")
+FEW_MARK_BITS = 1       # of so few places that nearly every task is found by task storage
+
+
+def _exact(*arguments: object, prefix: tuple[str, ...] = ()) -> str:
+    """What it compared, in which no line may be a MISS."""
+    command = [*prefix, str(EXACT), *map(str, arguments)]
+    done = subprocess.run(command, text=True, check=False, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout
+    assert "not tried" not in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_account_equals_the_kernels(case: str) -> None:
+    _exact("--seconds", WINDOW_S, case)
+
+
+def test_account_over_a_minute() -> None:
+    out = _exact("--seconds", WINDOW_S, "--windows", -(-MINUTE_S // WINDOW_S), "all")
+    assert len(re.findall(r"over all", out)) == 4
+
+
+def test_account_by_task_storage() -> None:
+    """As where PIDs collide."""
+    _exact("--seconds", 3, "--mark-bits", FEW_MARK_BITS, "migrate", "nested", "storm", "waited")
+
+
+def test_two_capabilities_suffice_for_the_program() -> None:
+    _exact("--seconds", 1, "spin", prefix=("setpriv", "--bounding-set=-all,+bpf,+perfmon"))
