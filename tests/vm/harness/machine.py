@@ -67,9 +67,10 @@ class Machine:
 
     def _command(self, guest_end: socket.socket) -> list[str]:
         kvm = os.environ.get("KVM", "") not in ("", "0")
-        # lsm= without "bpf": systemd spends seconds on loading a BPF LSM program.
+        # lsm= without "bpf": systemd spends seconds on loading a BPF LSM program. tsc=reliable: where
+        # the host is busy the kernel suspects the TSC, which runs evenly, and then counts by ticks.
         append = ("root=/dev/vda rw fastboot console=ttyS0 loglevel=7 net.ifnames=0 "
-                  "systemd.show_status=false lsm=landlock,yama kfence.sample_interval=100 "
+                  "systemd.show_status=false lsm=landlock,yama kfence.sample_interval=100 tsc=reliable "
                   f"cmgr.job={self.job} {self.kernel_words}")
         if self.boot.name:
             append += f" init={INIT if self.boot.initrd else MOUNTS_FIRST}"
@@ -78,7 +79,8 @@ class Machine:
                  "-no-reboot", "-machine", "q35,sata=off,smbus=off",
                  "-cpu", "host" if kvm else EMULATED_CPU,
                  "-accel", "kvm" if kvm else "tcg,thread=multi", "-smp", "2", "-m", "4096",
-                 "-kernel", str(self.boot.kernel), "-append", append, "-serial", "chardev:console", "-device", "virtio-rng-pci",
+                 "-kernel", str(self.boot.kernel), "-append", append, "-serial", "chardev:console",
+                 "-device", "virtio-rng-pci",
                  "-netdev", f"user,id=net{forward}",
                  "-device", "virtio-net-pci,netdev=net,romfile="]
         if self.boot.initrd:
