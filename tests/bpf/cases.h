@@ -5,17 +5,26 @@
 
 #include <stdbool.h>
 
+#include "ledger.h"
 #include "observe/cgroup_cpu.h"
 
 #define MAX_GROUPS 64
 
-/* A cgroup of a case, and both accounts of it: at the last reading, and in the window before. */
+/*
+ * Both accounts of a cgroup at a reading. The kernel's is read before ours and after it: the test may have
+ * lost its CPU in between, and what the kernel had at the moment of ours lies between the two.
+ */
+struct account {
+	uint64_t ours_ns;
+	uint64_t kernel_low_ns, kernel_high_ns;
+};
+
+/* A cgroup of a case. */
 struct group {
 	char *folder;
 	const char *name;
 	uint64_t id;
-	uint64_t ours_ns, kernel_ns;
-	uint64_t ours_sum_ns, kernel_sum_ns; /* over all windows */
+	struct account first, last; /* readings */
 };
 
 struct test {
@@ -27,7 +36,7 @@ struct test {
 	struct cgroup_cpu_sizes sizes;
 	struct cgroup_cpu_source *source;
 	struct cpu_reading reading; /* the last */
-	uint64_t idle_ns;	    /* then */
+	struct ledger_times times;  /* then */
 	struct group groups[MAX_GROUPS];
 	size_t group_count;
 	bool uncertain; /* CPUs come and go: no sum over all of them */
@@ -50,6 +59,9 @@ void end_window(struct test *test);
 void windows(struct test *test);
 /* Compares over all windows, and removes the cgroups. */
 void end(struct test *test);
+
+/* The middle of what the kernel can have had. */
+uint64_t kernel_ns(const struct account *account);
 
 uint64_t waited_ns(const struct test *test, const struct group *group);
 

@@ -80,14 +80,22 @@ uint64_t ledger_waited_ns(pid_t pid)
 }
 
 /* cpu  user nice system idle iowait irq softirq steal …, in hundredths of a second */
-uint64_t ledger_idle_ns(void)
+struct ledger_times ledger_times(void)
 {
 	_cleanup_free_ char *text = slurp("/proc/stat");
-	unsigned long long idle, iowait, steal;
+	uint64_t unit_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK), all = 0;
+	unsigned long long field[8];
+	size_t i;
 
-	if (sscanf(text, "cpu %*u %*u %*u %llu %llu %*u %*u %llu", &idle, &iowait, &steal) != 3)
+	if (sscanf(text, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &field[0], &field[1],
+		   &field[2], &field[3], &field[4], &field[5], &field[6], &field[7]) != 8)
 		errx(1, "/proc/stat: %.80s", text);
-	return (idle + iowait + steal) * NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+	for (i = 0; i < ARRAY_SIZE(field); i++)
+		all += field[i];
+	return (struct ledger_times){
+		.idle_ns = (field[3] + field[4] + field[7]) * unit_ns,
+		.all_ns = all * unit_ns,
+	};
 }
 
 uint64_t ledger_tick_ns(void)

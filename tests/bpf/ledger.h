@@ -16,8 +16,13 @@ uint64_t ledger_usage_ns(const char *folder);
 /* What the threads of a process waited for a CPU, from their schedstat. */
 uint64_t ledger_waited_ns(pid_t pid);
 
-/* Time that all CPUs were idle or taken by the host. */
-uint64_t ledger_idle_ns(void);
+/* Of all CPUs, since the kernel started. */
+struct ledger_times {
+	uint64_t idle_ns; /* idle, or taken by the host */
+	uint64_t all_ns;  /* with that, everything that the kernel says a CPU did */
+};
+
+struct ledger_times ledger_times(void);
 
 /* One tick of the scheduler. */
 uint64_t ledger_tick_ns(void);

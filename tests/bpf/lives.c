@@ -75,12 +75,12 @@ void case_lives(struct test *test)
 {
 	struct group *parent = make_group(test, NULL, "parent");
 	static struct life lives[LIVES];
-	uint64_t sum_ns = 0, kernel_ns;
+	uint64_t sum_ns = 0, was_ns, ran_ns;
 	struct cpu_reading before;
 	unsigned int i;
 
 	begin(test);
-	kernel_ns = parent->kernel_ns;
+	was_ns = kernel_ns(&parent->last);
 	before = test->reading;
 	for (i = 0; i < LIVES + BATCH; i++) {
 		if (i >= BATCH)
@@ -94,8 +94,8 @@ void case_lives(struct test *test)
 		check_life(test, &lives[i], i, &sum_ns);
 		free(lives[i].folder);
 	}
-	kernel_ns = parent->kernel_ns - kernel_ns;
-	tell(test, "300 lives", sum_ns, kernel_ns, kernel_ns / 200);
+	ran_ns = kernel_ns(&parent->last) - was_ns;
+	tell(test, "300 lives", sum_ns, ran_ns, ran_ns / 200);
 	cpu_reading_free(&test->reading);
 	begin(test);
 	if (test->reading.count > before.count + 3)
@@ -110,13 +110,13 @@ void case_lives(struct test *test)
 void case_full(struct test *test)
 {
 	struct group *groups[BURSTS], *parent = make_group(test, NULL, "parent");
-	uint64_t kernel_ns, ours_ns = 0, lost_ns;
+	uint64_t was_ns, ours_ns = 0, lost_ns;
 	static char names[BURSTS][16];
 	unsigned int i;
 
 	begin(test);
 	lost_ns = test->reading.lost[LOST_CGROUP_NS];
-	kernel_ns = parent->kernel_ns;
+	was_ns = kernel_ns(&parent->last);
 	for (i = 0; i < BURSTS; i++) {
 		snprintf(names[i], sizeof(names[i]), "burst%u", i);
 		groups[i] = make_group(test, parent, names[i]);
@@ -125,11 +125,11 @@ void case_full(struct test *test)
 	cpu_reading_free(&test->reading);
 	begin(test);
 	for (i = 0; i < BURSTS; i++)
-		ours_ns += groups[i]->ours_ns;
+		ours_ns += groups[i]->last.ours_ns;
 	lost_ns = test->reading.lost[LOST_CGROUP_NS] - lost_ns;
-	kernel_ns = parent->kernel_ns - kernel_ns;
 	if (!lost_ns || !test->reading.lost[LOST_CGROUP])
 		tell_missed(test, "nothing was lost, though the map is small");
-	tell(test, "fit+lost", ours_ns + lost_ns, kernel_ns, ledger_tick_ns());
+	tell(test, "fit+lost", ours_ns + lost_ns, kernel_ns(&parent->last) - was_ns,
+	     ledger_tick_ns());
 	end(test);
 }

@@ -145,6 +145,15 @@ void load_storm(uint64_t ms)
 		one_process(0);
 }
 
+void load_rest(uint64_t argument)
+{
+	struct sched_param param = {};
+
+	if (sched_setscheduler(0, SCHED_IDLE, &param))
+		err(1, "SCHED_IDLE");
+	load_spin(argument);
+}
+
 void load_fifo(uint64_t argument)
 {
 	struct sched_param param = {.sched_priority = 1};
