@@ -34,6 +34,7 @@ struct task_struct {
 	struct sched_info sched_info;
 	int exit_state;
 	pid_t pid;
+	pid_t tgid;
 	struct list_head thread_node;
 	struct signal_struct *signal;
 	struct css_set *cgroups;

@@ -27,11 +27,14 @@ struct {
 	__type(value, struct cgroup_end);
 } ended SEC(".maps");
 
-/* Charges @task with what it ran and waited since its mark. Runs on its CPU, and no switch between. */
+/*
+ * Charges the cgroup that @task was in with what it ran and waited since its mark. (A move may make it
+ * switch before on_move has told of it.) Runs on its CPU, and no switch between.
+ */
 static __always_inline void charge(struct task_struct *task, __u64 switches)
 {
 	struct mark *mark;
-	__u64 ran_ns, waited_ns, cgroup_id;
+	__u64 ran_ns, waited_ns;
 
 	if (!task->pid) /* idle: charged to nobody */
 		return;
@@ -44,11 +47,13 @@ static __always_inline void charge(struct task_struct *task, __u64 switches)
 		end_moves((__u64)task, mark, 1);
 	ran_ns = task->se.sum_exec_runtime;
 	waited_ns = task->sched_info.run_delay;
-	cgroup_id = cgroup_id_of(task);
-	add(cgroup_id, ran_ns - mark->ran_ns, waited_ns - mark->waited_ns, switches);
+	if (ran_ns < mark->ran_ns || waited_ns < mark->waited_ns)
+		count_lost(LOST_TASK, 1); /* the mark is of another */
+	else
+		add(mark->cgroup_id, ran_ns - mark->ran_ns, waited_ns - mark->waited_ns, switches);
 	mark->ran_ns = ran_ns;
 	mark->waited_ns = waited_ns;
-	mark->cgroup_id = cgroup_id;
+	mark->cgroup_id = cgroup_id_of(task);
 }
 
 SEC("tp_btf/sched_switch")
@@ -61,7 +66,7 @@ int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev)
 SEC("tp_btf/task_newtask")
 int BPF_PROG(on_newtask, struct task_struct *task)
 {
-	give_up_mark(task); /* of another that was here, should on_free have been left out */
+	give_up_mark(task);
 	make_mark(task, 0, 0);
 	return 0;
 }
@@ -85,21 +90,34 @@ int BPF_PROG(on_free, struct task_struct *task)
 		return 0;
 	rest.ran_ns = task->se.sum_exec_runtime - mark->ran_ns;
 	rest.waited_ns = task->sched_info.run_delay - mark->waited_ns;
-	if (rest.ran_ns || rest.waited_ns)
-		store(cgroup_id_of(task), &rest);
+	if ((__s64)rest.ran_ns < 0 || (__s64)rest.waited_ns < 0)
+		count_lost(LOST_TASK, 1); /* the mark is of another */
+	else if (rest.ran_ns || rest.waited_ns)
+		store(mark->cgroup_id, &rest);
 	end_moves((__u64)task, mark, 0);
-	give_up_mark(task);
+	free_mark(task, mark);
 	return 0;
 }
 
-/* Tasks that are older than the program: what they had so far is not ours to charge. */
+/* Set once switches are charged. */
+_Bool charging;
+
+/*
+ * Tasks that are older than the program, and later those that have lost theirs: what they had so far is
+ * not ours to charge. A look-up in task storage may fail though there is a mark (Linux 6.1: it is busy):
+ * one in the array, too, would hide that.
+ */
 SEC("iter/task")
 int mark_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
 	/* A task that is being freed would keep its place for ever. */
-	if (task && !task->exit_state && !find_mark(task))
+	if (!task || task->exit_state || find_mark(task))
+		return 0;
+	if (charging)
+		store_mark(task, task->se.sum_exec_runtime, task->sched_info.run_delay);
+	else
 		make_mark(task, task->se.sum_exec_runtime, task->sched_info.run_delay);
 	return 0;
 }
@@ -121,15 +139,13 @@ int BPF_PROG(on_move, struct cgroup *to, const char *path, struct task_struct *t
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_rmdir, struct cgroup *cgroup, const char *path)
 {
-	static const struct cgroup_end nameless;
+	static struct cgroup_end end; /* one at a time: the kernel holds a lock for @path */
 	__u64 id = cgroup->kn->id;
-	struct cgroup_end *end;
 
 	if (cgroup->root->hierarchy_id) /* of cgroup v1 */
 		return 0;
-	bpf_map_update_elem(&ended, &id, &nameless, BPF_ANY);
-	end = bpf_map_lookup_elem(&ended, &id);
-	if (!end || bpf_probe_read_kernel_str(end->path, sizeof(end->path), path) < 0)
+	if (bpf_probe_read_kernel_str(end.path, sizeof(end.path), path) < 0 ||
+	    bpf_map_update_elem(&ended, &id, &end, BPF_ANY))
 		count_lost(LOST_END, 1);
 	return 0;
 }

@@ -12,17 +12,20 @@
 #define CMGR_MARKS_BPF_H
 
 struct mark {
-	__u64 task; /* whose, in the array: a task_struct's address, or one of the two below */
+	__u64 task; /* whose, in the array: a task_struct's address, or one of those below */
 	__u64 ran_ns;
 	__u64 waited_ns;
 	__u64 cgroup_id;	/* that it is in, as far as we know */
 	__u32 moves;		/* noted in the map "moves"; written by whoever moves the task */
 	__u32 moves_done;	/* written by the CPU of the task */
+	__u32 heir_pid;		/* of MARK_LEFT */
 } __attribute__((aligned(64))); /* tasks on two CPUs share no line */
 
 #define MARK_FREE  0ULL
 #define MARK_TAKEN 1ULL /* and being filled */
-#define MARK_BITS  16
+#define MARK_LEFT                                                                                  \
+	2ULL /* by a first thread; who has its PID now has its own mark at heir_pid's place */
+#define MARK_BITS 16
 
 /* Of the array's length; user space sets both. */
 const volatile __u32 mark_bits = MARK_BITS;
@@ -53,13 +56,43 @@ static __always_inline struct mark *mark_place(__u32 pid)
 	return bpf_map_lookup_elem(&marks, &index);
 }
 
+static __always_inline _Bool is_mark_of(const struct mark *mark, struct task_struct *task)
+{
+	return mark && mark->task == (__u64)task;
+}
+
+/* Whose PID leads to the mark of the task that has now the PID of the first thread of its process. */
+static __always_inline __u32 heir_pid(const struct mark *place)
+{
+	struct task_struct *first = (void *)place->task;
+
+	if (place->task == MARK_LEFT)
+		return place->heir_pid;
+	return place->task > MARK_LEFT ? (__u32)BPF_CORE_READ(first, pid) : 0;
+}
+
+/*
+ * While a thread other than the first is in exec, it and the first have changed their PIDs (de_thread()),
+ * and each has its mark at the place of the other's, until on_exec or the end of both.
+ */
+static __always_inline struct mark *find_displaced(struct task_struct *task, struct mark *place)
+{
+	struct mark *mark = mark_place((__u32)task->tgid);
+
+	if (task->pid != task->tgid)
+		return is_mark_of(mark, task) ? mark : 0;
+	mark = place ? mark_place(heir_pid(place)) : 0;
+	return is_mark_of(mark, task) ? mark : 0;
+}
+
 static __always_inline struct mark *find_mark(struct task_struct *task)
 {
-	struct mark *mark = mark_place((__u32)task->pid);
+	struct mark *place = mark_place((__u32)task->pid), *mark;
 
-	if (mark && mark->task == (__u64)task)
-		return mark;
-	return bpf_task_storage_get(&more_marks, task, 0, 0);
+	if (is_mark_of(place, task))
+		return place;
+	mark = find_displaced(task, place);
+	return mark ? mark : bpf_task_storage_get(&more_marks, task, 0, 0);
 }
 
 static __always_inline __u64 cgroup_id_of(struct task_struct *task)
@@ -67,34 +100,61 @@ static __always_inline __u64 cgroup_id_of(struct task_struct *task)
 	return task->cgroups->dfl_cgrp->kn->id;
 }
 
-/* Charging begins at @ran_ns and @waited_ns. Safe against others who make marks. */
-static __always_inline void make_mark(struct task_struct *task, __u64 ran_ns, __u64 waited_ns)
+/* Charging begins at @ran_ns and @waited_ns. A mark that there is stays as it is. */
+static __always_inline void store_mark(struct task_struct *task, __u64 ran_ns, __u64 waited_ns)
 {
 	struct mark more = {
 		.ran_ns = ran_ns,
 		.waited_ns = waited_ns,
 		.cgroup_id = cgroup_id_of(task),
 	};
+
+	bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* Likewise, in the array if its place is free. Safe against others who make marks. */
+static __always_inline void make_mark(struct task_struct *task, __u64 ran_ns, __u64 waited_ns)
+{
 	struct mark *mark = mark_place((__u32)task->pid);
 
 	if (!mark || __sync_val_compare_and_swap(&mark->task, MARK_FREE, MARK_TAKEN)) {
-		bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		store_mark(task, ran_ns, waited_ns);
 		return;
 	}
 	mark->ran_ns = ran_ns;
 	mark->waited_ns = waited_ns;
-	mark->cgroup_id = more.cgroup_id;
+	mark->cgroup_id = cgroup_id_of(task);
 	mark->moves = 0;
 	mark->moves_done = 0;
 	__sync_lock_test_and_set(&mark->task, (__u64)task); /* all of the above before it */
 }
 
+/* Of another that was at this address, should on_free have been left out. */
 static __always_inline void give_up_mark(struct task_struct *task)
 {
 	struct mark *mark = mark_place((__u32)task->pid);
 
-	if (mark && mark->task == (__u64)task)
+	if (is_mark_of(mark, task))
 		mark->task = MARK_FREE;
+}
+
+/* @task is no more, and @mark was its own. At the same moment an exec may take a place of the two. */
+static __always_inline void free_mark(struct task_struct *task, struct mark *mark)
+{
+	struct mark *place = mark_place((__u32)task->pid);
+	struct task_struct *other = place ? (void *)place->task : 0;
+	__u64 left = MARK_FREE;
+
+	if (!place || !is_mark_of(mark, task)) /* in task storage */
+		return;
+	if (mark != place && task->pid == task->tgid)
+		__sync_val_compare_and_swap(&place->task, MARK_LEFT, MARK_FREE);
+	if (mark != place && task->pid != task->tgid && (__u64)other > MARK_LEFT &&
+	    BPF_CORE_READ(other, pid) == task->tgid) {
+		mark->heir_pid = (__u32)task->pid;
+		left = MARK_LEFT;
+	}
+	__sync_val_compare_and_swap(&mark->task, (__u64)task, left);
 }
 
 /*
@@ -103,20 +163,22 @@ static __always_inline void give_up_mark(struct task_struct *task)
  */
 static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 {
-	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid);
-	struct task_struct *first = to ? (void *)to->task : 0;
-	struct mark *mark;
+	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid), *mark;
+	__u64 first = to ? to->task : MARK_FREE;
 
-	if (to && (__u32)BPF_CORE_READ(first, pid) == old_pid)
-		to->task = MARK_FREE;
-	if (!from || from->task != (__u64)task)
+	if (!is_mark_of(from, task))
 		return;
-	make_mark(task, from->ran_ns, from->waited_ns);
-	mark = find_mark(task);
-	if (mark) {
-		mark->cgroup_id = from->cgroup_id;
-		mark->moves = from->moves;
-		mark->moves_done = from->moves_done;
+	if (to && first != MARK_TAKEN && heir_pid(to) == old_pid)
+		__sync_val_compare_and_swap(&to->task, first, MARK_FREE);
+	/* It may have got one meanwhile: by that it has been charged since. */
+	if (!bpf_task_storage_get(&more_marks, task, 0, 0)) {
+		make_mark(task, from->ran_ns, from->waited_ns);
+		mark = find_mark(task);
+		if (mark) {
+			mark->cgroup_id = from->cgroup_id;
+			mark->moves = from->moves;
+			mark->moves_done = from->moves_done;
+		}
 	}
 	from->task = MARK_FREE;
 }

@@ -39,6 +39,11 @@ static __noinline int note_move(struct mark *mark, __u64 task, __u64 to_id, stru
 	move->cgroup_id = mark->cgroup_id;
 	if (move->cgroup_id == to_id)
 		return 0;
+	if (mark->moves == mark->moves_done && move->ran_ns == mark->ran_ns &&
+	    move->waited_ns == mark->waited_ns) { /* asleep, say: nothing is to be parted */
+		mark->cgroup_id = to_id;
+		return 0;
+	}
 	if (mark->moves - mark->moves_done >= MAX_TASK_MOVES ||
 	    bpf_map_update_elem(&moves, &key, move, BPF_ANY)) {
 		count_lost(LOST_MOVE, 1);
@@ -99,6 +104,8 @@ static __always_inline void note_task(struct task_struct *task, __u64 to_id)
 
 	if (mark)
 		note_move(mark, (__u64)task, to_id, &move);
+	else
+		count_lost(LOST_MOVE, 1);
 }
 
 /* Charges the cgroup that a task has left with what it had there. */

@@ -2,6 +2,7 @@
 #include "cases.h"
 
 #include <err.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "util.h"
 
 #define MAX_TASKS 128
+#define EXECS	  200
 
 /* The windows of a case in which one process runs in one cgroup. */
 static void one(struct test *test, load_body *body, uint64_t argument, int cpu)
@@ -29,16 +31,37 @@ void case_spin(struct test *test)
 	one(test, load_spin, 0, 0);
 }
 
-/* Is it found again afterwards? */
+/* A thread changes its PID in the middle of an exec, while it has to leave its CPU to another. */
 void case_exec(struct test *test)
 {
-	struct group *group = make_group(test, NULL, "one");
-	pid_t pid = load_start(load_exec, 0, group->folder, -1);
-	_cleanup_free_ char *path = format_text("/proc/%d/cmdline", pid);
+	struct group *group = make_group(test, NULL, "exec"),
+		     *spin = make_group(test, NULL, "spin");
+	pid_t other = load_start(load_spin, 0, spin->folder, 0), pid;
 
-	while (!ledger_file_has(path, LOAD_SPIN))
-		usleep(10000);
-	windows(test);
+	begin(test);
+	pid = load_start(load_exec, EXECS, group->folder, 0);
+	load_wait(pid);
+	end_window(test);
+	load_stop(other);
+	end(test);
+}
+
+/* Older than the program: what it had so far is not charged. */
+void case_old(struct test *test)
+{
+	struct group *group = make_group(test, NULL, "old");
+	pid_t pid = load_start(load_spin, 0, group->folder, 0);
+	uint64_t most_ns;
+
+	sleep(1);
+	most_ns = ledger_now_ns();
+	load_program(test);
+	begin(test);
+	most_ns = ledger_now_ns() - most_ns;
+	if (group->last.ours_ns > most_ns + ledger_tick_ns())
+		tell_missed(test, "a task was charged with what it had before");
+	sleep(test->seconds);
+	end_window(test);
 	load_stop(pid);
 	end(test);
 }
@@ -212,11 +235,29 @@ static uint64_t sum_waited_ns(const pid_t *pids, size_t count)
 	return sum;
 }
 
+static uint64_t sum_switches(const pid_t *pids, size_t count)
+{
+	uint64_t sum = 0;
+
+	while (count--)
+		sum += ledger_switches(pids[count]);
+	return sum;
+}
+
+/* One in 100 may have gone untraced. */
+static void check_switches(struct test *test, uint64_t ours, uint64_t kernel)
+{
+	printf("%-9s %-10s %12" PRIu64 " %12" PRIu64 "\n", test->name, "switches", ours, kernel);
+	if (ours > kernel + kernel / 100 + 1 || kernel > ours + kernel / 100 + 1)
+		tell_missed(test, "switches");
+}
+
 static void overcommit(struct test *test, size_t times, const char *what)
 {
 	struct group *group = make_group(test, NULL, what);
 	size_t count = times * (size_t)get_nprocs(), i;
-	uint64_t ours_ns, true_ns;
+	uint64_t true_ns, switches;
+	struct cgroup_cpu was, is;
 	pid_t pids[MAX_TASKS];
 
 	if (count > MAX_TASKS)
@@ -224,13 +265,16 @@ static void overcommit(struct test *test, size_t times, const char *what)
 	for (i = 0; i < count; i++)
 		pids[i] = load_start(i % 2 ? load_spin : load_mixed, i, group->folder, -1);
 	begin(test);
-	ours_ns = waited_ns(test, group);
+	was = figures(test, group);
 	true_ns = sum_waited_ns(pids, count);
+	switches = sum_switches(pids, count);
 	sleep(test->seconds);
 	end_window(test);
 	true_ns = sum_waited_ns(pids, count) - true_ns;
-	ours_ns = waited_ns(test, group) - ours_ns;
-	tell(test, "waited", ours_ns, true_ns, true_ns / 200);
+	switches = sum_switches(pids, count) - switches;
+	is = figures(test, group);
+	tell(test, "waited", is.waited_ns - was.waited_ns, true_ns, true_ns / 200);
+	check_switches(test, is.switches - was.switches, switches);
 	for (i = 0; i < count; i++)
 		load_stop(pids[i]);
 	end(test);

@@ -49,6 +49,9 @@ void tell(struct test *test, const char *what, uint64_t ours_ns, uint64_t kernel
 void tell_missed(struct test *test, const char *what);
 void tell_absent(struct test *test, const char *why);
 
+/* Once more, if it is loaded: its counters begin at zero. */
+void load_program(struct test *test);
+
 /* Makes a cgroup below @parent (NULL: below the test's own). */
 struct group *make_group(struct test *test, const struct group *parent, const char *name);
 
@@ -63,7 +66,8 @@ void end(struct test *test);
 /* The middle of what the kernel can have had. */
 uint64_t kernel_ns(const struct account *account);
 
-uint64_t waited_ns(const struct test *test, const struct group *group);
+/* All three figures of a cgroup at the last reading; zeros if it never ran. */
+struct cgroup_cpu figures(const struct test *test, const struct group *group);
 
 void case_spin(struct test *test);
 void case_weights(struct test *test);
@@ -80,6 +84,7 @@ void case_hotplug(struct test *test);
 void case_waited(struct test *test);
 void case_lives(struct test *test);
 void case_full(struct test *test);
+void case_old(struct test *test);
 void case_all(struct test *test);
 
 #endif

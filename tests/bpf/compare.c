@@ -57,30 +57,23 @@ struct group *make_group(struct test *test, const struct group *parent, const ch
 	return group;
 }
 
-static uint64_t ran_ns(const struct test *test, const struct group *group)
+struct cgroup_cpu figures(const struct test *test, const struct group *group)
 {
 	const struct cgroup_cpu_row *row = cpu_reading_find(&test->reading, group->id);
 
-	return row ? row->total.ran_ns : 0;
-}
-
-uint64_t waited_ns(const struct test *test, const struct group *group)
-{
-	const struct cgroup_cpu_row *row = cpu_reading_find(&test->reading, group->id);
-
-	return row ? row->total.waited_ns : 0;
+	return row ? row->total : (struct cgroup_cpu){};
 }
 
 /* Like the kernel's file: with all below it. */
 static uint64_t ran_below_ns(const struct test *test, const struct group *group)
 {
 	size_t length = strlen(group->folder), i;
-	uint64_t sum = ran_ns(test, group);
+	uint64_t sum = figures(test, group).ran_ns;
 
 	for (i = 0; i < test->group_count; i++)
 		if (!strncmp(test->groups[i].folder, group->folder, length) &&
 		    test->groups[i].folder[length] == '/')
-			sum += ran_ns(test, &test->groups[i]);
+			sum += figures(test, &test->groups[i]).ran_ns;
 	return sum;
 }
 

@@ -111,17 +111,23 @@ uint64_t ledger_now_ns(void)
 	return boottime_ns();
 }
 
-bool ledger_file_has(const char *path, const char *text)
+/* voluntary_ctxt_switches:	12 */
+static uint64_t status_field(const char *status, const char *name)
 {
-	_cleanup_free_ char *content = NULL;
-	size_t size, at;
+	const char *field = strstr(status, name);
+	unsigned long long value;
 
-	if (read_file(path, 1 << 16, &content, &size))
-		return false;
-	for (at = 0; at < size; at += strlen(content + at) + 1)
-		if (!strcmp(content + at, text))
-			return true;
-	return false;
+	if (!field || sscanf(field + strlen(name), " %llu", &value) != 1)
+		errx(1, "no %s in a status file", name);
+	return value;
+}
+
+uint64_t ledger_switches(pid_t pid)
+{
+	_cleanup_free_ char *path = format_text("/proc/%d/status", pid), *text = slurp(path);
+
+	return status_field(text, "\nvoluntary_ctxt_switches:") +
+	       status_field(text, "\nnonvoluntary_ctxt_switches:");
 }
 
 int ledger_write(const char *path, const char *text)

@@ -29,8 +29,8 @@ uint64_t ledger_tick_ns(void);
 
 uint64_t ledger_now_ns(void);
 
-/* Whether any of the NUL-terminated strings in a file is @text. */
-bool ledger_file_has(const char *path, const char *text);
+/* Times that a process of one thread has left a CPU. */
+uint64_t ledger_switches(pid_t pid);
 
 /* Writes a line to a file. 0 or -errno. */
 int ledger_write(const char *path, const char *text);

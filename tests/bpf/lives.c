@@ -71,7 +71,7 @@ static void check_life(struct test *test, const struct life *life, unsigned int 
 	cgroup_cpu_forget(test->source, life->id);
 }
 
-void case_lives(struct test *test)
+static void lives_of(struct test *test)
 {
 	struct group *parent = make_group(test, NULL, "parent");
 	static struct life lives[LIVES];
@@ -104,6 +104,13 @@ void case_lives(struct test *test)
 		tell_missed(test, "an ended cgroup was reported twice");
 	cpu_reading_free(&before);
 	end(test);
+}
+
+/* The second time in the places of the map that the first ones had. */
+void case_lives(struct test *test)
+{
+	lives_of(test);
+	lives_of(test);
 }
 
 /* Room for 8 cgroups, and more than that run: what fits and what was lost are all that ran. */

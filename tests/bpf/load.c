@@ -4,11 +4,13 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -115,20 +117,30 @@ static void one_process(uint64_t ms)
 	waitpid(pid, NULL, 0);
 }
 
-static void *exec_thread(void *argument)
+static void *exec_thread(void *left)
 {
-	(void)argument;
-	execl("/proc/self/exe", "exact", LOAD_SPIN, NULL);
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, (uint64_t)left);
+	execl("/proc/self/exe", "exact", LOAD_EXEC, text, NULL);
 	err(1, "exec");
 }
 
-void load_exec(uint64_t argument)
+void load_exec(uint64_t left)
 {
 	pthread_t thread;
 
-	if (pthread_create(&thread, NULL, exec_thread, NULL))
+	if (!left)
+		_exit(0);
+	if (pthread_create(&thread, NULL, exec_thread, (void *)(left - 1)))
 		errx(1, "pthread_create");
-	load_spin(argument);
+	load_spin(left);
+}
+
+void load_exec_main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], LOAD_EXEC))
+		load_exec(strtoull(argv[2], NULL, 10));
 }
 
 void load_short(uint64_t count)

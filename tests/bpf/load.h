@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The argument of a program that is to do load_spin and nothing else. */
-#define LOAD_SPIN "--spin"
+/* The first argument of a program that is to do load_exec, with the second as its argument. */
+#define LOAD_EXEC "--exec"
 
 /* What a process does; each returns in its own time, or never. */
 typedef void load_body(uint64_t argument);
@@ -23,7 +23,11 @@ load_body load_rest;	 /* for ever: what all others leave of a CPU */
 load_body load_fifo;	 /* for ever: half of the time as a real-time task */
 load_body load_deadline; /* for ever: 3 ms in 10 as a deadline task */
 load_body load_burst;	 /* spins for @argument ms of its own CPU time */
-load_body load_exec;	 /* a thread execs: it takes the PID of the first, and spins */
+load_body
+	load_exec; /* @argument times a thread execs: it takes the PID of the first, which spins */
+
+/* Runs LOAD_EXEC, if @argv says so, and then does not return. */
+void load_exec_main(int argc, char **argv);
 
 /* Starts @body in cgroup @folder, on @cpu (-1: any). Its PID. */
 pid_t load_start(load_body *body, uint64_t argument, const char *folder, int cpu);

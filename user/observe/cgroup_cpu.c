@@ -53,6 +53,7 @@ static int attach(struct cgroup_cpu_source *source)
 		err = attach_one(skel->progs.mark_task, &skel->links.mark_task);
 	if (!err)
 		err = cgroup_cpu_mark_tasks(source);
+	skel->bss->charging = true;
 	if (!err)
 		err = attach_one(skel->progs.on_switch, &skel->links.on_switch);
 	return err;

@@ -25,15 +25,16 @@ PRESSURE = "pressure"       # by name: a run of its own, in a small guest
 class Kind(NamedTuple):
     """A run of the matrix."""
     sample: bool            # the oldest, SAMPLE_SERIES and the newest, or every series
-    only: str               # checks, as pytest's -k; "": all but those for PRESSURE
+    only: str               # checks by parts of their names, as pytest's -k has them; "": all
+    without: tuple[str, ...]
     words: str              # for the kernel's command line
 
 
 KINDS = {
-    "kernels": Kind(False, "", ""),
+    "kernels": Kind(False, "", (PRESSURE,), ""),
     # Its windows are short: it is a part of `make test`.
-    "kernels-sample": Kind(True, "", "cmgr.window=3"),
-    "pressure": Kind(True, PRESSURE, "mem=512M"),
+    "kernels-sample": Kind(True, "", (PRESSURE, "over_a_minute"), "cmgr.window=3"),
+    "pressure": Kind(True, PRESSURE, (), "mem=512M"),
 }
 
 
@@ -89,8 +90,7 @@ def _row(root: Root, archive: Archive, release: str, kind: Kind) -> Row:
         kernel = kernels.fetch(archive, root, release)
         dkms = kernel.series == DKMS_SERIES
         second = kernels.fetch(archive, root, kernels.releases(archive)[-1]) if dkms else None
-        without = [DEBUG_KERNEL_ONLY, *([] if dkms else ["dkms"]),
-                   *([] if kind.only else [PRESSURE])]
+        without = [DEBUG_KERNEL_ONLY, *([] if dkms else ["dkms"]), *kind.without]
         words = f"{kind.words} {checks_word(without, kind.only)}"
         with step(f"kernel {kernel.series}", "builds the module, boots, runs the checks, but "
                   f"{', '.join(without)}"):

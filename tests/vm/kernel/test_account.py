@@ -4,13 +4,12 @@ import re
 import subprocess
 
 import guest
-import pytest
 
 EXACT = guest.HOME / "build" / "exact"
 WINDOW_S = int(guest.word("cmgr.window") or 10)
 MINUTE_S = 60
 CASES = ("spin", "weights", "short", "storm", "migrate", "move", "threads", "nested", "rt", "exec",
-         "deadline", "hotplug", "waited", "lives", "full")
+         "deadline", "hotplug", "waited", "lives", "old", "all", "full")
 FEW_MARK_BITS = 1       # of so few places that nearly every task is found by task storage
 
 
@@ -25,9 +24,9 @@ def _exact(*arguments: object, prefix: tuple[str, ...] = ()) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_account_equals_the_kernels(case: str) -> None:
-    _exact("--seconds", WINDOW_S, case)
+def test_account_equals_the_kernels() -> None:
+    out = _exact("--seconds", WINDOW_S, *CASES)
+    assert {line.split()[0] for line in out.splitlines()[1:-1]} == set(CASES)
 
 
 def test_account_over_a_minute() -> None:
@@ -41,4 +40,8 @@ def test_account_by_task_storage() -> None:
 
 
 def test_two_capabilities_suffice_for_the_program() -> None:
+    """Not for the test's own cgroup: the root's mode is 0555."""
+    folder = guest.CGROUPS / "cmgr-exact"
+    folder.mkdir()
     _exact("--seconds", 1, "spin", prefix=("setpriv", "--bounding-set=-all,+bpf,+perfmon"))
+    folder.rmdir()
