@@ -168,13 +168,13 @@ static bool has_record(struct cgroup_subsys_state *css)
  * Adds what cgroups below @top hold on to though they were removed or lost their memory controller:
  * shared memory and page cache stay charged to them. Below such a one there are only others such,
  * and what is removed below a live child is that one's: over a whole reading, each css is visited
- * twice at most. The caller holds a reference on @top.
+ * twice at most. The caller holds a reference on @top. They may be many: 0, or -EINTR.
  */
-static void add_removed(struct cgroup_subsys_state *top, struct memory_usage *usage)
+static int add_removed(struct cgroup_subsys_state *top, struct memory_usage *usage)
 {
 	struct cgroup_subsys_state *css = top, *held = NULL;
 	bool down = true;
-	int steps = 0;
+	int steps = 0, err = 0;
 
 	rcu_read_lock();
 	while ((css = next_css(css, top, down))) {
@@ -192,17 +192,22 @@ static void add_removed(struct cgroup_subsys_state *top, struct memory_usage *us
 		held = css;
 		steps = 0;
 		cond_resched();
+		err = fatal_signal_pending(current) ? -EINTR : 0;
 		rcu_read_lock();
+		if (err)
+			break;
 	}
 	rcu_read_unlock();
 	if (held)
 		css_put(held);
+	return err;
 }
 
 /* A cgroup without a memory controller of its own is charged to the next one above that has it. */
-static void sample_cgroup(struct cgroup *cgrp, struct memory_usage *usage)
+static int sample_cgroup(struct cgroup *cgrp, struct memory_usage *usage)
 {
 	struct cgroup_subsys_state *css;
+	int err;
 
 	rcu_read_lock();
 	css = rcu_dereference(cgrp->subsys[memory_cgrp_id]);
@@ -210,22 +215,26 @@ static void sample_cgroup(struct cgroup *cgrp, struct memory_usage *usage)
 		css = NULL;
 	rcu_read_unlock();
 	if (!css)
-		return;
+		return 0;
 	usage->charged = page_counter_read(&mem_cgroup_from_css(css)->memory);
 	add_memcg(mem_cgroup_from_css(css), usage);
-	add_removed(css, usage);
+	err = add_removed(css, usage);
 	css_put(css);
+	return err;
 }
 
-static void show_cgroup(struct seq_file *m, struct cgroup *cgrp)
+static int show_cgroup(struct seq_file *m, struct cgroup *cgrp)
 {
 	struct memory_usage usage = {};
+	int err = sample_cgroup(cgrp, &usage);
 
-	sample_cgroup(cgrp, &usage);
+	if (err)
+		return err;
 	seq_printf(m, "cgroup %llu %lu %lu %lu", cgroup_id(cgrp), usage.charged * PAGE_KIB,
 		   max(usage.anon, 0L) * PAGE_KIB, max(usage.file, 0L) * PAGE_KIB);
 	put_text(m, path_of(cgrp, m->private));
 	seq_putc(m, '\n');
+	return 0;
 }
 
 static u64 sum_cpu_ns(struct task_struct *task)
@@ -326,8 +335,11 @@ static bool copy_resident(struct mm_struct *mm, unsigned long from, char *to, si
 		return false;
 	while (size) {
 		size_t chunk = min_t(size_t, size, PAGE_SIZE - offset_in_page(from));
-		struct page *page = get_resident_anon_page(mm, from);
+		struct page *page = NULL;
 
+		/* Without one above a hole, or the kernel complains that it no longer grows the stack. */
+		if (vma_lookup(mm, from))
+			page = get_resident_anon_page(mm, from);
 		if (!page)
 			break;
 		memcpy_from_page(to, page, offset_in_page(from), chunk);
@@ -513,17 +525,18 @@ static int sysinfo_show(struct seq_file *m, void *v)
 {
 	struct walk *walk = v;
 	loff_t pos = m->index;
+	int err = 0;
 
 	if (pos == HEAD_POS)
 		show_head(m);
 	else if (pos < PROCESS_POS)
-		show_cgroup(m, walk->css->cgroup);
+		err = show_cgroup(m, walk->css->cgroup);
 	else if (pos < END_POS)
 		show_process(m, walk->task);
 	else
 		seq_printf(m, "end %lu %lu\n", walk->cgroups, walk->processes);
-	walk->shown = true;
-	return 0;
+	walk->shown = !err;
+	return err;
 }
 
 static void sysinfo_stop(struct seq_file *m, void *v)

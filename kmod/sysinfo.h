@@ -15,9 +15,10 @@
  *              which is charged to the one above it, has three zeros. usage_kib is what the kernel
  *              charges to it and to all below it; anon_kib and file_kib are its own, with what
  *              removed cgroups below it still hold: summed over a live subtree, no page is missed
- *              or told twice. anon_kib is what reclaim cannot simply drop (anonymous, shared and
- *              locked memory), file_kib the page cache. <path> is cut after 256 names or about
- *              4,000 bytes: the id tells two apart.
+ *              or told twice, but for those of a cgroup that is removed during the reading.
+ *              anon_kib is what reclaim cannot simply drop (anonymous, shared and locked memory),
+ *              file_kib the page cache. <path> is cut after 256 names or about 4,000 bytes: the id
+ *              tells two apart.
  * process      Every user process once, with PIDs of the initial namespace. start_ns is on
  *              CLOCK_BOOTTIME; cpu_ns sums all threads, live and dead.
  *              <cmdline> is given only for processes of a container (see below), as much as fits

@@ -72,6 +72,7 @@ TRICKS = {
     "rewritten": Act("rewritten", [b"x" * len(TEXT)], {TEXT}),
     "moved": Act("moved", [b"x"], {TEXT}),
     "before-hole": Act("before-hole", [b"x"], {None}),
+    "below-stack": Act("below-stack", [b"x"], {None}),
     "unreadable": Act("unreadable", [b"x"], {None, TEXT}),
     "untouched": Act("untouched", [b"x"], {None}),
     "fuse": Act("fuse", [b"x"], {None}),

@@ -102,6 +102,19 @@ static void be_before_hole(void)
 	move_arguments(at, at + 2 * PAGE);
 }
 
+/* The text is where a stack would grow to. */
+static void be_below_stack(void)
+{
+	char *at = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0);
+
+	if (at == MAP_FAILED)
+		die("mmap");
+	memset(at, 'x', 3 * PAGE);
+	munmap(at, 2 * PAGE);
+	move_arguments(at + PAGE, at + 2 * PAGE);
+}
+
 static void be_unreadable(void)
 {
 	char *at = map(PAGE);
@@ -280,6 +293,7 @@ static const struct role {
 	{"rewritten", be_rewritten},
 	{"moved", be_moved},
 	{"before-hole", be_before_hole},
+	{"below-stack", be_below_stack},
 	{"unreadable", be_unreadable},
 	{"untouched", be_untouched},
 	{"fuse", be_on_fuse},
