@@ -20,12 +20,9 @@ def main() -> int:
     run("bench-docker", make_disk(docker, "cmgr-docker", DISK_MIB))
     machine = Machine("bench-kmod", root, disks, show=True, kernel_words=WORDS)
     with step("bench-kmod", "one reading beside ps, the cgroups' files and docker stats"):
-        machine.start()
         try:
-            machine.wait(lambda: False, TIMEOUT_S)
+            code = machine.run(TIMEOUT_S)
         finally:
-            machine.kill()
             docker.unlink()
-    code = machine.verdict()
     say(f"bench-kmod: {'could not measure' if code else 'done'} ({machine.logs / 'output'})")
     return code

@@ -51,13 +51,8 @@ def _run_broken(root: Root, kernel: Kernel, disks: Mapping[str, object], name: s
     words = f"{WORDS} mem=1G cmgr.broken={name}"
     boot = kernel.boot._replace(name=name)
     machine = Machine("debug-kernel", root, disks, kernel_words=words, boot=boot)
-    machine.start()
     try:
-        machine.wait(lambda: False, BROKEN_TIMEOUT_S)
-    finally:
-        machine.kill()
-    try:
-        code = machine.verdict()
+        code = machine.run(BROKEN_TIMEOUT_S)
     except Failure as failure:
         found = [line for line in str(failure).splitlines() if BROKEN[name] in line]
         if found:

@@ -46,12 +46,7 @@ def images_disk(root: Root) -> Path:
     _docker_disk(partial)
     with step("images", "docker build of pygraph and the four workloads, in the guest"):
         machine = Machine("provision", root, {"cmgr": stage}, kept={"docker": partial})
-        machine.start()
-        try:
-            machine.wait(lambda: False, TIMEOUT_S)
-        finally:
-            machine.kill()
-        if machine.verdict():
+        if machine.run(TIMEOUT_S):
             raise Failure(f"images: they could not be built; see {machine.logs / 'output'}")
     partial.rename(disk)
     remove_others(disk, "docker-*.img")

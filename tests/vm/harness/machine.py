@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple
 
-from .klog import BEGIN, END, LEAKS_WORD, NO_LEAKS, complaints
+from .klog import BEGIN, END, LEAKS_WORD, LOST_PATCH, NO_LEAKS, complaints
 from .root import Root
-from .step import BUILD, LOGS, VERBOSE, Failure
+from .step import BUILD, LOGS, VERBOSE, Failure, say
 
 POLL_S = 0.1
 # A CPU without AVX: libraries then leave the wide vectors alone, which are slow to emulate.
@@ -47,7 +47,7 @@ class Machine:
         self.process: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
         self.show = show
-        self._shown = 0
+        self._shown = self._judged = 0
 
     def _drive(self, index: int, disk: Path, kept: bool) -> list[str]:
         path = str(disk).replace(",", ",,")
@@ -93,6 +93,7 @@ class Machine:
 
     def start(self) -> None:
         """Powers the guest on. Its session is its own: CTRL+C in the terminal does not reach it."""
+        self._shown = self._judged = 0
         self.logs.mkdir(parents=True, exist_ok=True)
         for name in (*PORTS, "console"):
             (self.logs / name).write_bytes(b"")
@@ -144,6 +145,35 @@ class Machine:
                 raise Failure(f"guest: job {self.job} did not end within {timeout_s:.0f} s; "
                               f"see {self.logs}")
             time.sleep(POLL_S)
+
+    def _lost_patch(self) -> bool:
+        """Whether the emulator, not the kernel, has failed."""
+        with open(self.logs / "console", "rb") as console:
+            console.seek(self._judged)
+            text = console.read()
+        found = bool(LOST_PATCH.search(text.decode(errors="replace")))
+        # What is not a whole line yet is looked at once more, and so is what was found.
+        self._judged += 0 if found else text.rfind(b"\n") + 1
+        return found
+
+    def run(self, timeout_s: float) -> int:
+        """The guest's whole life, and its verdict. Once more, from its beginning, if the emulator has
+        failed: that is said, and a second time is a failure."""
+        for again in (False, True):
+            self.start()
+            try:
+                self.wait(self._lost_patch, timeout_s)
+            finally:
+                self.kill()
+            if not self._lost_patch():
+                break
+            fault = (f"guest: job {self.job}: QEMU has lost an instruction that the kernel patched "
+                     f"(QEMU before 8.1, on a busy host); see {self.logs}")
+            if again or self.kept:
+                raise Failure(fault)
+            say(f"{fault}; once more")
+            (self.logs / "console").rename(self.logs / "console.lost-patch")
+        return self.verdict()
 
     def verdict(self) -> int:
         """The job's exit code. No verdict, and a kernel log with complaints, are failures."""

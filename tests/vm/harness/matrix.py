@@ -63,12 +63,7 @@ def run_checks(root: Root, kernel: Kernel, disks: Mapping[str, object], words: s
                timeout_s: float = TIMEOUT_S) -> str:
     """Boots a kernel, runs the checks on it; returns what pytest said at its end."""
     machine = Machine("kernel", root, disks, show=True, boot=kernel.boot, kernel_words=words)
-    machine.start()
-    try:
-        machine.wait(lambda: False, timeout_s)
-    finally:
-        machine.kill()
-    code = machine.verdict()
+    code = machine.run(timeout_s)
     output = (machine.logs / "output").read_text(errors="replace")
     said = re.findall(r"^=* ?(\d+ \w+.* in [\d.]+s).*$", output, re.M)
     if code or not said:

@@ -14,12 +14,7 @@ def main() -> int:
     disks = {"cmgr": product_disk(root), "docker": images_disk(root)}
     machine = Machine("scenario", root, disks, show=True)
     with step("scenario", "in the guest: a real kernel, a real dockerd"):
-        machine.start()
-        try:
-            machine.wait(lambda: False, TIMEOUT_S)
-        finally:
-            machine.kill()
-    code = machine.verdict()
+        code = machine.run(TIMEOUT_S)
     machine.take_files(machine.logs / "runs")
     say(f"scenario: {'failed' if code else 'passed'}; kernel log clean ({machine.logs})")
     return code

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness.klog import BEGIN, END, NO_LEAKS, complaints  # noqa: E402
+from harness.klog import BEGIN, END, LOST_PATCH, NO_LEAKS, SPLAT, complaints  # noqa: E402
 
 HEALTHY = """\
 [    0.116889] Kernel command line: root=/dev/vda kfence.sample_interval=100 cmgr.job=scenario
@@ -82,3 +82,10 @@ def test_incomplete(mark: str) -> None:
 def test_leaks_not_looked_for() -> None:
     assert complaints(HEALTHY, [BEGIN, END, NO_LEAKS]) == []
     assert complaints(HEALTHY.replace(NO_LEAKS, ""), [BEGIN, END, NO_LEAKS])
+
+
+def test_emulators_fault_is_told_from_the_kernels() -> None:
+    found = ["Oops: int3: 0000 [#1] PREEMPT SMP PTI", "RIP: 0010:asm_exc_int3+0x0/0x40"]
+    assert all(LOST_PATCH.search(line) for line in found)
+    assert not [line for line in [*HEALTHY.splitlines(), *SPLATS] if LOST_PATCH.search(line)]
+    assert SPLAT.search(found[0])
