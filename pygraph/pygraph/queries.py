@@ -1,22 +1,41 @@
 """What the pages and graphs ask the store."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 
-from .schema import containers, cycles, gone, graphs, identities, runs
+from .schema import containers, cycles, gone, graphs, identities, removals, runs
+from .selection import Removals
 
 
-def list_runs(connection: Connection, limit: int | None = None) -> list[Row]:
-    """Runs, newest first."""
-    order = (runs.c.last_ms.desc(), runs.c.id.desc())
-    return connection.execute(select(runs).order_by(*order).limit(limit)).all()
+def list_runs(
+    connection: Connection, limit: int | None = None, host: str | None = None
+) -> list[Row]:
+    """Runs, of one host or of all, newest first."""
+    query = select(runs).order_by(runs.c.last_ms.desc(), runs.c.id.desc()).limit(limit)
+    if host is not None:
+        query = query.where(runs.c.host == host)
+    return connection.execute(query).all()
+
+
+def list_hosts(connection: Connection, limit: int) -> list[str]:
+    """Names of hosts, that of the newest cycle first."""
+    last_ms = func.max(runs.c.last_ms)
+    query = select(runs.c.host).group_by(runs.c.host).order_by(last_ms.desc()).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def newest_runs(connection: Connection, limit: int) -> list[Row]:
+    """The newest run of each host."""
+    return [find_run(connection, host=host) for host in list_hosts(connection, limit)]
 
 
 def find_run(
-    connection: Connection, run_id: str | None = None, boot_id: str | None = None
+    connection: Connection,
+    run_id: str | None = None,
+    boot_id: str | None = None,
+    host: str | None = None,
 ) -> Row | None:
     """The newest run that fits; None when there is none."""
     query = select(runs).order_by(runs.c.last_ms.desc(), runs.c.id.desc()).limit(1)
@@ -24,6 +43,8 @@ def find_run(
         query = query.where(runs.c.run_id == run_id)
     if boot_id is not None:
         query = query.where(runs.c.boot_id == boot_id)
+    if host is not None:
+        query = query.where(runs.c.host == host)
     return connection.execute(query).first()
 
 
@@ -65,15 +86,57 @@ def cycle_containers(connection: Connection, cycle: Row) -> list[Row]:
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0, -row.score))
 
 
-def recent_removals(connection: Connection, run: Row, limit: int) -> list[Row]:
-    """Containers that were, or should have been, removed; newest first."""
-    acted = (
-        select(cycles.c.id)
-        .where(cycles.c.run == run.id, (cycles.c.removed + cycles.c.unremoved) > 0)
-        .order_by(cycles.c.time_ms.desc())
+def removal_clauses(run: Row, wanted: Removals) -> list[Any]:
+    clauses: list[Any] = [removals.c.run == run.id]
+    if wanted.since_ms is not None:
+        clauses.append(removals.c.time_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        clauses.append(removals.c.time_ms <= wanted.until_ms)
+    if wanted.freed_kib:
+        clauses.append(removals.c.freed_kib >= wanted.freed_kib)
+    if wanted.text:
+        clauses.append(removals.c.text.contains(wanted.text, autoescape=True))
+    return clauses
+
+
+def removal_order(wanted: Removals) -> tuple[Any, ...]:
+    key = (removals.c.time_ms, removals.c.cycle, removals.c.position)
+    newest = (removals.c.time_ms.desc(), removals.c.cycle.desc(), removals.c.position.desc())
+    return {
+        "newest": newest,
+        "oldest": key,
+        "memory": (removals.c.freed_kib.desc(), *newest),
+        "cpu": (removals.c.freed_ns.desc(), *newest),
+    }[wanted.order]
+
+
+def find_removals(
+    connection: Connection, run: Row, wanted: Removals, limit: int, offset: int = 0
+) -> list[Row]:
+    """Containers that were, or should have been, removed; each with what it freed."""
+    found = (
+        select(removals.c.cycle, removals.c.position)
+        .where(*removal_clauses(run, wanted))
+        .order_by(*removal_order(wanted))
         .limit(limit)
+        .offset(offset)
     )
-    return _events(connection, containers, acted, limit)
+    keys = [(row.cycle, row.position) for row in connection.execute(found)]
+    query = (
+        select(
+            containers, cycles.c.time_ms, cycles.c.seq, identities.c.container_id,
+            identities.c.name, identities.c.image, removals.c.freed_kib, removals.c.done,
+        )
+        .join(cycles, cycles.c.id == containers.c.cycle)
+        .join(identities, identities.c.id == containers.c.identity)
+        .join(removals, (removals.c.run == cycles.c.run)
+              & (removals.c.time_ms == cycles.c.time_ms)
+              & (removals.c.cycle == cycles.c.id)
+              & (removals.c.position == containers.c.position))
+        .where(containers.c.cycle.in_({cycle for cycle, _position in keys}))
+    )
+    rows = {(row.cycle, row.position): row for row in connection.execute(query)}
+    return [rows[key] for key in keys]
 
 
 def recent_gone(connection: Connection, run: Row, limit: int) -> list[Row]:
@@ -84,24 +147,27 @@ def recent_gone(connection: Connection, run: Row, limit: int) -> list[Row]:
         .order_by(cycles.c.time_ms.desc())
         .limit(limit)
     )
-    return _events(connection, gone, lossy, limit)
-
-
-def _events(connection: Connection, table: Any, wanted: Any, limit: int) -> list[Row]:
-    ids: Iterable[int] = connection.execute(wanted).scalars().all()
+    ids = connection.execute(lossy).scalars().all()
     query = (
-        select(table, cycles.c.time_ms, cycles.c.seq)
-        .join(cycles, cycles.c.id == table.c.cycle)
-        .where(table.c.cycle.in_(ids))
-        .order_by(cycles.c.time_ms.desc(), table.c.position)
+        select(gone, cycles.c.time_ms, cycles.c.seq)
+        .join(cycles, cycles.c.id == gone.c.cycle)
+        .where(gone.c.cycle.in_(ids), gone.c.removed.is_(False))
+        .order_by(cycles.c.time_ms.desc(), gone.c.position)
         .limit(limit)
     )
-    if table is containers:
-        query = (
-            query.join(identities, identities.c.id == containers.c.identity)
-            .add_columns(identities.c.container_id, identities.c.name, identities.c.image)
-            .where(containers.c.decision != "keep")
-        )
-    else:
-        query = query.where(gone.c.removed.is_(False))
     return connection.execute(query).all()
+
+
+def few_removals(connection: Connection, run: Row, limit: int) -> list[Row] | None:
+    """All containers that were removed, oldest first; None when there are more than `limit`."""
+    query = (
+        select(removals.c.time_ms, removals.c.freed_kib, identities.c.image)
+        .join(containers, (containers.c.cycle == removals.c.cycle)
+              & (containers.c.position == removals.c.position))
+        .join(identities, identities.c.id == containers.c.identity)
+        .where(removals.c.run == run.id, removals.c.done)
+        .order_by(removals.c.time_ms, removals.c.cycle, removals.c.position)
+        .limit(limit + 1)
+    )
+    rows = connection.execute(query).all()
+    return rows if len(rows) <= limit else None
