@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app
@@ -125,29 +126,43 @@ VIEWS: dict[str, Callable[[Connection, Row], Table]] = {
 def export(view: str, kind: str) -> ResponseReturnValue:
     if view not in VIEWS:
         abort(404, f"no such view; there are {', '.join(VIEWS)}")
-    if not _turns.acquire(blocking=False):
-        abort(503, f"{AT_ONCE} tables are being read; try again")
-    connection = None
+    turn = _Turn()
     try:
-        connection = current_app.extensions["pygraph"].store.reader.connect()
+        connection = turn.connect()
         run = selection.chosen_run(connection)
         table = VIEWS[view](connection, run) if run or view == "runs" else ([], [])
     except BaseException:
-        _leave(connection)
+        turn.end()
         raise
     text = _csv(*table) if kind == "csv" else _json(*table)
     mimetype = "text/csv" if kind == "csv" else "application/json"
-    response = Response(text, mimetype=mimetype)
-    response.call_on_close(lambda: _leave(connection))
+    response = Response(turn.until_read(text), mimetype=mimetype)
+    # A reader that goes away before the first line never starts the generator.
+    response.call_on_close(turn.end)
     response.headers["Content-Disposition"] = f'attachment; filename="{view}.{kind}"'
     response.cache_control.no_store = True
     return response
 
 
-def _leave(connection: Connection | None) -> None:
-    if connection is not None:
-        connection.close()
-    _turns.release()
+class _Turn:
+    """One of the AT_ONCE readers of a table, with its connection; 503 when they are all taken."""
+
+    def __init__(self) -> None:
+        if not _turns.acquire(blocking=False):
+            abort(503, f"{AT_ONCE} tables are being read; try again")
+        self._stack = ExitStack()
+        self._stack.callback(_turns.release)
+
+    def connect(self) -> Connection:
+        reader = current_app.extensions["pygraph"].store.reader
+        return self._stack.enter_context(reader.connect())
+
+    def until_read(self, text: Iterator[str]) -> Iterator[str]:
+        with self._stack:
+            yield from text
+
+    def end(self) -> None:
+        self._stack.close()
 
 
 def _stream(connection: Connection, query: Any) -> Table:
