@@ -1,5 +1,6 @@
 """What a page or an export is asked to show: the query part of its address, checked."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -9,6 +10,7 @@ from flask import abort, request
 from sqlalchemy.engine import Connection, Row
 
 from . import queries
+from .summary import ID_DIGITS
 from .timestamps import EPOCH
 
 RANKING_ORDERS = ("rank", "name", "cpu", "memory", "class")
@@ -19,6 +21,7 @@ DEFAULT_SPAN_S = 3600
 TEXT_MAX = 200
 INT64_MAX = 2**63 - 1
 MINUTE_MS = 60_000
+FULL_ID = re.compile("[0-9a-f]{13,64}")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def removals() -> Removals:
     text = request.args.get("q", "").strip()
     if len(text) > TEXT_MAX:
         abort(400, f"q must have at most {TEXT_MAX} characters")
+    if FULL_ID.fullmatch(text):
+        text = text[:ID_DIGITS]
     until_ms = _moment("until")
     return Removals(
         text=text.replace("\0", "\\x00").lower(),

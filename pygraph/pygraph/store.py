@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import case, create_engine, delete, event, insert, select, update
+from sqlalchemy import Table, create_engine, delete, event, insert, select, text, update
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
@@ -31,7 +31,23 @@ PAGE_KIB = resource.getpagesize() // 1024
 # Any number will do, as long as every pygraph of a database takes the same.
 WRITER_LOCK = 0x70796772
 
+# Identities that need no look into the database: 5 MB.
+KNOWN_MAX = 10_000
+
 Record = dict[str, Any]
+Identities = dict[tuple[str, str, str], int]
+
+# As text: SQLAlchemy looks through every statement of its own each time, for its cache.
+FIND_RUN = text("SELECT id FROM runs WHERE boot_id = :boot_id AND run_id = :run_id")
+FIND_CYCLE = text("SELECT id FROM cycles WHERE run = :run AND seq = :seq")
+COUNT_CYCLE = text("""
+    UPDATE runs SET
+        cycles = cycles + 1,
+        first_ms = CASE WHEN first_ms > :time_ms THEN :time_ms ELSE first_ms END,
+        last_ms = CASE WHEN last_ms < :time_ms THEN :time_ms ELSE last_ms END,
+        rolled_ms = CASE WHEN rolled_ms > :rolled_ms THEN :rolled_ms ELSE rolled_ms END
+    WHERE id = :run
+""")
 
 
 class StoreError(Exception):
@@ -64,6 +80,7 @@ class Store:
         self.meter = Meter()
         # Threads take turns here: SQLite's own waiting is a sleep, and unfair.
         self._turn = threading.Lock()
+        self._known: Identities = {}
         try:
             self.reader = _make_engine(where)
             shown = self.reader.url.render_as_string(hide_password=True)
@@ -93,8 +110,15 @@ class Store:
     def add_cycle(self, record: Record) -> bool:
         """Store a checked record; False when it is there already."""
         start = time.perf_counter_ns()
-        with self.write() as connection:
-            stored = insert_cycle(connection, record, self.meter.costs())
+        with self._turn:
+            try:
+                with self.writer.begin() as connection:
+                    stored = insert_cycle(connection, record, self.meter.costs(), self._known)
+            except BaseException:
+                self._known.clear()
+                raise
+            if len(self._known) > KNOWN_MAX:
+                self._known.clear()
         self.meter.store_us = (time.perf_counter_ns() - start) // 1000
         return stored
 
@@ -163,18 +187,23 @@ def _on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
 
-def insert_cycle(connection: Connection, record: Record, costs: Record | None = None) -> bool:
+def insert_cycle(
+    connection: Connection,
+    record: Record,
+    costs: Record | None = None,
+    known: Identities | None = None,
+) -> bool:
     """Insert a checked record inside the caller's write transaction; False for a duplicate.
 
-    The transaction holds the write lock from its start, so what is not there stays away.
+    The transaction holds the write lock from its start, so what is not there stays away. `known`
+    grows by the identities that were found or made; should the transaction fail, forget them.
     """
     run = _run_key(connection, record)
-    same = select(cycles.c.id).where(cycles.c.run == run, cycles.c.seq == record["seq"])
-    if connection.execute(same).first() is not None:
+    if connection.execute(FIND_CYCLE, {"run": run, "seq": record["seq"]}).first() is not None:
         return False
     result = connection.execute(insert(cycles), _cycle_values(run, record, costs or {}))
     cycle = result.inserted_primary_key[0]
-    _insert_containers(connection, cycle, record["containers"])
+    _insert_containers(connection, cycle, record["containers"], {} if known is None else known)
     _insert_removals(connection, run, cycle, record)
     _insert_gone(connection, cycle, record["gone"])
     _count_cycle(connection, run, record["time"])
@@ -182,22 +211,13 @@ def insert_cycle(connection: Connection, record: Record, costs: Record | None = 
 
 
 def _count_cycle(connection: Connection, run: int, time_ms: int) -> None:
-    rolled_ms = time_ms - time_ms % SHORT_MS
-    connection.execute(
-        update(runs)
-        .where(runs.c.id == run)
-        .values(
-            cycles=runs.c.cycles + 1,
-            first_ms=case((runs.c.first_ms > time_ms, time_ms), else_=runs.c.first_ms),
-            last_ms=case((runs.c.last_ms < time_ms, time_ms), else_=runs.c.last_ms),
-            rolled_ms=case((runs.c.rolled_ms > rolled_ms, rolled_ms), else_=runs.c.rolled_ms),
-        )
-    )
+    values = {"run": run, "time_ms": time_ms, "rolled_ms": time_ms - time_ms % SHORT_MS}
+    connection.execute(COUNT_CYCLE, values)
 
 
 def _run_key(connection: Connection, record: Record) -> int:
     key = {"boot_id": record["boot_id"], "run_id": record["run_id"]}
-    run = connection.execute(select(runs.c.id).filter_by(**key)).scalar()
+    run = connection.execute(FIND_RUN, key).scalar()
     if run is not None:
         return run
     time_ms = record["time"]
@@ -220,58 +240,62 @@ def _cycle_values(run: int, record: Record, costs: Record) -> Record:
     }
 
 
-def _insert_containers(connection: Connection, cycle: int, rows: list[Record]) -> None:
-    if not rows:
-        return
-    known = _known_identities(connection, rows)
+def _insert_containers(
+    connection: Connection, cycle: int, rows: list[Record], known: Identities
+) -> None:
     new = [row for row in rows if _identity(row) not in known]
-    if new:
-        names = ("container_id", "name", "image")
-        connection.execute(insert(identities), [dict(zip(names, _identity(row))) for row in new])
-        known.update(_known_identities(connection, new))
-    values = [
-        {
-            "cycle": cycle,
-            "position": position,
-            "identity": known[_identity(row)],
-            **{key: value for key, value in row.items() if key not in ("id", "name", "image")},
-        }
+    # Those that are not known here may be in the database.
+    known.update(_stored_identities(connection, new))
+    names = ("container_id", "name", "image")
+    unseen = [dict(zip(names, _identity(row))) for row in new if _identity(row) not in known]
+    _insert(connection, identities, unseen)
+    if unseen:
+        known.update(_stored_identities(connection, new))
+    _insert(connection, containers, [
+        {**row, "cycle": cycle, "position": position, "identity": known[_identity(row)]}
         for position, row in enumerate(rows)
-    ]
-    connection.execute(insert(containers), values)
+    ])
 
 
 def _insert_removals(connection: Connection, run: int, cycle: int, record: Record) -> None:
-    values = [
+    _insert(connection, removals, [
         summary.removal_row(run, record["time"], cycle, position, row)
         for position, row in enumerate(record["containers"])
         if row["decision"] != "keep"
-    ]
-    if values:
-        connection.execute(insert(removals), values)
+    ])
 
 
 def _insert_gone(connection: Connection, cycle: int, rows: list[Record]) -> None:
-    values = [
-        {
-            "cycle": cycle,
-            "position": position,
-            "container_id": row["id"],
-            **{key: value for key, value in row.items() if key != "id"},
-        }
+    _insert(connection, gone, [
+        {**row, "cycle": cycle, "position": position, "container_id": row["id"]}
         for position, row in enumerate(rows)
-    ]
-    if values:
-        connection.execute(insert(gone), values)
+    ])
+
+
+def _insert(connection: Connection, table: Table, rows: list[Record]) -> None:
+    """Insert rows that may hold more than the table's columns.
+
+    For SQLite past SQLAlchemy, which takes as long for the parameters as SQLite for the rows.
+    """
+    if not rows:
+        return
+    names = [column.name for column in table.c if column.name in rows[0] and column.name != "id"]
+    if connection.dialect.name != "sqlite":
+        connection.execute(insert(table), [{name: row[name] for name in names} for row in rows])
+        return
+    places = ", ".join("?" * len(names))
+    quoted = ", ".join(f'"{name}"' for name in names)
+    connection.exec_driver_sql(
+        f"INSERT INTO {table.name} ({quoted}) VALUES ({places})",
+        [tuple(row[name] for name in names) for row in rows],
+    )
 
 
 def _identity(row: Record) -> tuple[str, str, str]:
     return row["id"], row["name"], row["image"]
 
 
-def _known_identities(
-    connection: Connection, rows: list[Record]
-) -> dict[tuple[str, str, str], int]:
+def _stored_identities(connection: Connection, rows: list[Record]) -> Identities:
     known = {}
     for batch in _batches([row["id"] for row in rows], IDENTITY_BATCH):
         found = connection.execute(

@@ -7,6 +7,8 @@ DONE = ("removed", "gone", "stopped", "paused")
 # A paused container gives back its CPU alone.
 KEEPS_MEMORY = "paused"
 INT64_MAX = 2**63 - 1
+# Of an ID, as Docker shows it; the whole would be half of what a search reads.
+ID_DIGITS = 12
 
 Record = dict[str, Any]
 
@@ -45,7 +47,7 @@ def counts(record: Record) -> Record:
 
 def removal_row(run: int, time_ms: int, cycle: int, position: int, row: Record) -> Record:
     """A row of the table removals for a container that was to be removed."""
-    parts = (row["name"], row["image"], row["id"], row["reason"], row["outcome"])
+    parts = (row["name"], row["image"], row["id"][:ID_DIGITS], row["reason"], row["outcome"])
     return {
         "run": run,
         "time_ms": time_ms,
