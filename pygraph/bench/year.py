@@ -115,9 +115,9 @@ class Host:
                 "removed": False, "ran_ns": 31_000_000, "waited_ns": 2_000_000}
 
 
-def fill(folder: Path, count: int) -> None:
-    """One run of so many cycles over a year, written past the checks of records."""
-    store, host, interval_ms = Store(folder), Host(), YEAR_MS // count
+def fill(folder: Path, count: int, interval_ms: int | None = None) -> None:
+    """One run of so many cycles over a year, or of an interval; past the checks of records."""
+    store, host, interval_ms = Store(folder), Host(), interval_ms or YEAR_MS // count
     key = {"boot_id": "boot", "run_id": "year", "host": "lab-7", "finished": False}
     with store.write() as connection:
         connection.execute(insert(runs), [{**key, "id": 1, "cycles": 0, "first_ms": 0,
@@ -166,9 +166,9 @@ def _write(connection: Any, records: list[dict[str, Any]]) -> None:
             connection.execute(insert(table), values)
 
 
-def roll_up(folder: Path) -> None:
-    store = Store(folder)
-    while store.roll_up():
+def roll_up(folder: Path, limit_s: float = 3600) -> None:
+    store, until = Store(folder), time.monotonic() + limit_s
+    while store.roll_up() and time.monotonic() < until:
         pass
     store.close()
 

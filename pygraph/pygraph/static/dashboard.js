@@ -7,6 +7,7 @@ import { listen } from "./zoom.js";
 
 const PAUSE_MS = 3000;
 const TYPING_MS = 250;
+const CHART_NAMES = ["run_id", "boot_id", "host", "span", "from", "to"];
 let pageTag = null;
 let drawn = null;
 let turn = 0;
@@ -25,16 +26,23 @@ function showPictures() {
   }
 }
 
+// The part of the address that the charts depend on.
+function chartQuery() {
+  const query = new URLSearchParams(location.search);
+  return new URLSearchParams([...query].filter(([name]) => CHART_NAMES.includes(name))).toString();
+}
+
 async function refreshCharts(force = false) {
-  const wanted = `${version()} ${location.search}`;
+  const wanted = `${version()} ${chartQuery()}`;
   if (!version() || (wanted === drawn && !force)) return;
   if (typeof Chart === "undefined") {
     showPictures();
   } else {
-    const response = await fetch(`/api/v1/charts${location.search}`);
+    const response = await fetch(`/api/v1/charts?${chartQuery()}`);
     if (!response.ok) throw new Error(`charts: ${response.status}`);
     const data = await response.json();
-    if (wanted !== `${version()} ${location.search}`) return;
+    // The address has changed since: another answer is on its way.
+    if (wanted !== `${version()} ${chartQuery()}`) return;
     drawAll(data);
     document.querySelector(".charts").dataset.drawn = wanted;
   }
@@ -106,7 +114,7 @@ function searchNow(replace) {
   const query = new URLSearchParams(location.search);
   for (const field of search().elements) {
     if (!field.name || field.type === "hidden") continue;
-    if (field.value) query.set(field.name, field.value);
+    if (field.value && field.value !== "newest") query.set(field.name, field.value);
     else query.delete(field.name);
   }
   query.delete("page");
@@ -143,10 +151,12 @@ function listenToPage() {
     location.assign(query.toString() ? `?${query}` : "/");
   });
   let timer = 0;
-  search()?.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => searchNow(true), TYPING_MS);
-  });
+  for (const kind of ["input", "change"]) {
+    search()?.addEventListener(kind, () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => searchNow(true), TYPING_MS);
+    });
+  }
   search()?.addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(timer);
