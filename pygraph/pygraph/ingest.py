@@ -20,6 +20,7 @@ SHARE_MAX = 1.05
 # By demand a container scores above 1: more can wait for a CPU than there are CPUs.
 SCORE_MAX = 1e6
 ROWS_MAX = 50_000
+HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 Check = Callable[[Any, str], Any]
 Spec = dict[str, Check]
@@ -63,7 +64,7 @@ def text(limit: int) -> Check:
             raise Invalid(field, "must be a string")
         if len(value) > limit:
             raise Invalid(field, f"must have at most {limit} characters")
-        if any("\ud800" <= char <= "\udfff" for char in value):
+        if not value.isascii() and HALF_PAIR.search(value):
             raise Invalid(field, "must not hold half a surrogate pair")
         # Not every database can store NUL: it is stored as it is shown.
         return value.replace("\0", "\\x00")

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -244,12 +245,10 @@ def _insert_containers(
     connection: Connection, cycle: int, rows: list[Record], known: Identities
 ) -> None:
     new = [row for row in rows if _identity(row) not in known]
-    # Those that are not known here may be in the database.
-    known.update(_stored_identities(connection, new))
-    names = ("container_id", "name", "image")
-    unseen = [dict(zip(names, _identity(row))) for row in new if _identity(row) not in known]
-    _insert(connection, identities, unseen)
-    if unseen:
+    if new:
+        names = ("container_id", "name", "image")
+        values = [dict(zip(names, _identity(row))) for row in new]
+        _insert(connection, identities, values, "ON CONFLICT DO NOTHING")
         known.update(_stored_identities(connection, new))
     _insert(connection, containers, [
         {**row, "cycle": cycle, "position": position, "identity": known[_identity(row)]}
@@ -272,7 +271,7 @@ def _insert_gone(connection: Connection, cycle: int, rows: list[Record]) -> None
     ])
 
 
-def _insert(connection: Connection, table: Table, rows: list[Record]) -> None:
+def _insert(connection: Connection, table: Table, rows: list[Record], rest: str = "") -> None:
     """Insert rows that may hold more than the table's columns.
 
     For SQLite past SQLAlchemy, which takes as long for the parameters as SQLite for the rows.
@@ -280,15 +279,15 @@ def _insert(connection: Connection, table: Table, rows: list[Record]) -> None:
     if not rows:
         return
     names = [column.name for column in table.c if column.name in rows[0] and column.name != "id"]
-    if connection.dialect.name != "sqlite":
-        connection.execute(insert(table), [{name: row[name] for name in names} for row in rows])
-        return
-    places = ", ".join("?" * len(names))
+    sqlite = connection.dialect.name == "sqlite"
+    places = ", ".join("?" if sqlite else f":{name}" for name in names)
     quoted = ", ".join(f'"{name}"' for name in names)
-    connection.exec_driver_sql(
-        f"INSERT INTO {table.name} ({quoted}) VALUES ({places})",
-        [tuple(row[name] for name in names) for row in rows],
-    )
+    statement = f"INSERT INTO {table.name} ({quoted}) VALUES ({places}) {rest}"
+    if sqlite:
+        values = itemgetter(*names)
+        connection.exec_driver_sql(statement, [values(row) for row in rows])
+    else:
+        connection.execute(text(statement), rows)
 
 
 def _identity(row: Record) -> tuple[str, str, str]:
