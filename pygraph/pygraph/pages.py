@@ -121,7 +121,7 @@ def _render(connection: Connection, run: Row | None, cycle: Row | None, state: s
         return render_template("empty.html")
     rows = queries.cycle_containers(connection, cycle)
     order, wanted, page = selection.ranking_order(), selection.removals(), selection.page()
-    removals = queries.find_removals(
+    removals, unsearched_ms = queries.find_removals(
         connection, run, wanted, REMOVALS + 1, REMOVALS * (page - 1)
     )
     host = request.args.get("host") or None
@@ -139,6 +139,7 @@ def _render(connection: Connection, run: Row | None, cycle: Row | None, state: s
         containers=len(rows),
         wanted=wanted,
         removals=removals[:REMOVALS],
+        unsearched_ms=unsearched_ms,
         page=page,
         more=len(removals) > REMOVALS,
         gone=queries.recent_gone(connection, run, GONE),

@@ -1,5 +1,7 @@
 """What the pages and graphs ask the store."""
 
+import time
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import func, select
@@ -7,6 +9,10 @@ from sqlalchemy.engine import Connection, Row
 
 from .schema import containers, cycles, gone, graphs, identities, removals, runs
 from .selection import Removals
+
+# How many removals are searched at once, and for how long.
+PIECE = 20_000
+SEARCH_S = 1.0
 
 
 def list_runs(
@@ -112,16 +118,65 @@ def removal_order(wanted: Removals) -> tuple[Any, ...]:
 
 def find_removals(
     connection: Connection, run: Row, wanted: Removals, limit: int, offset: int = 0
-) -> list[Row]:
-    """Containers that were, or should have been, removed; each with what it freed."""
-    found = (
+) -> tuple[list[Row], int | None]:
+    """Containers that were, or should have been, removed; each with what it freed.
+
+    The second is None, or the time before which nothing was looked at: a text that is rare, in
+    a year that no cache holds, would take long.
+    """
+    if wanted.text and wanted.order == "newest":
+        keys, until_ms = _search_newest(connection, run, wanted, limit + offset)
+        return _removal_details(connection, keys[offset:]), until_ms
+    return _removal_details(connection, _keys(connection, run, wanted, limit, offset)), None
+
+
+def _keys(
+    connection: Connection, run: Row, wanted: Removals, limit: int, offset: int = 0
+) -> list[tuple[int, int]]:
+    query = (
         select(removals.c.cycle, removals.c.position)
         .where(*removal_clauses(run, wanted))
         .order_by(*removal_order(wanted))
         .limit(limit)
         .offset(offset)
     )
-    keys = [(row.cycle, row.position) for row in connection.execute(found)]
+    return [(row.cycle, row.position) for row in connection.execute(query)]
+
+
+def _search_newest(
+    connection: Connection, run: Row, wanted: Removals, limit: int
+) -> tuple[list[tuple[int, int]], int | None]:
+    """A piece of time after the other, the newest first, until enough is found or time is up."""
+    deadline = time.monotonic() + SEARCH_S
+    found: list[tuple[int, int]] = []
+    while True:
+        edge_ms = _piece_before(connection, run, wanted)
+        piece = wanted if edge_ms is None else replace(wanted, since_ms=edge_ms + 1)
+        found += _keys(connection, run, piece, limit - len(found))
+        if edge_ms is None or len(found) == limit:
+            return found, None
+        wanted = replace(wanted, until_ms=edge_ms)
+        if time.monotonic() > deadline:
+            return found, edge_ms
+
+
+def _piece_before(connection: Connection, run: Row, wanted: Removals) -> int | None:
+    """The time where the newest PIECE rows begin; None when there are no more than that."""
+    everything = replace(wanted, text="", freed_kib=0)
+    query = (
+        select(removals.c.time_ms)
+        .where(*removal_clauses(run, everything))
+        .order_by(*removal_order(everything))
+    )
+    edge_ms = connection.execute(query.limit(1).offset(PIECE)).scalar()
+    if edge_ms is None:
+        return None
+    # A cycle may have more rows than a piece: it is never cut.
+    newest_ms = connection.execute(query.limit(1)).scalar_one()
+    return min(edge_ms, newest_ms - 1)
+
+
+def _removal_details(connection: Connection, keys: list[tuple[int, int]]) -> list[Row]:
     query = (
         select(
             containers, cycles.c.time_ms, cycles.c.seq, identities.c.container_id,

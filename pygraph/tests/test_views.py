@@ -14,12 +14,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from pygraph import queries
 from pygraph.views import AT_ONCE, VIEWS
 from records import BOOT_ID, RUN_ID, Lab, container, cycle, gone
 
 Filled = Callable[[int], FlaskClient]
 PROMTOOL = Path(__file__).parents[2] / "build/promtool/usr/bin/promtool"
 START_MS = 1_738_324_800_000
+BETA = f"{2:064x}"[::-1]
 
 
 def post(client: FlaskClient, record: dict[str, Any]) -> None:
@@ -87,7 +89,7 @@ def removed(index: int, **changes: Any) -> dict[str, Any]:
 def searched(client: FlaskClient) -> FlaskClient:
     post(client, cycle(1, containers=[
         removed(1, name="Alpha", image="cmgr/ram-high:1", usage_kib=900_000, ran_ns=5),
-        removed(2, name="beta%", image="cmgr/cpu-low:1", usage_kib=7_000, ran_ns=9),
+        removed(2, id=BETA, name="beta%", image="cmgr/cpu-low:1", usage_kib=7_000, ran_ns=9),
         container(3, name="alpha-kept"),
     ]))
     post(client, cycle(40, containers=[
@@ -109,7 +111,8 @@ def searched(client: FlaskClient) -> FlaskClient:
     ("?q=äö", ["gamma_ÄÖ"]),
     ("?q=rank+4", ["gamma_ÄÖ"]),
     ("?q=failed", ["delta"]),
-    ("?q=" + f"{2:064x}", ["beta%"]),
+    ("?q=" + BETA, ["beta%"]),
+    ("?q=" + BETA[:12], ["beta%"]),
     ("?q=' OR 1=1 --", []),
     ("?q=\\", []),
     ("?freed=100", ["Alpha"]),
@@ -136,6 +139,25 @@ def test_bad_questions_are_refused(searched: FlaskClient, query: str) -> None:
     answer = searched.get(f"/?{query}")
     assert (answer.status_code, answer.mimetype) == (400, "text/plain")
     assert query.partition("=")[0] in answer.text
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100])
+def test_search_in_pieces(filled: Filled, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    client = filled(120)
+    path = "/?q=ram-high&page=2"
+
+    def results() -> str:
+        text = client.get(path).text
+        return text[text.index('data-live="removals"'):text.index('id="gone"')]
+
+    whole = results()
+    monkeypatch.setattr(queries, "PIECE", piece)
+    assert results() == whole
+    # Out of time after the first piece: what it found, and where it stopped.
+    monkeypatch.setattr(queries, "SEARCH_S", -1.0)
+    path = "/?q=no+such"
+    assert "Nothing before 2025-01-31 12:" in results()
+    assert "until=2025-01-31T12%3A" in results()
 
 
 def test_pages_of_removals(filled: Filled) -> None:

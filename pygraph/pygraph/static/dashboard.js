@@ -135,7 +135,7 @@ function listenToPage() {
     const link = event.target.closest?.("a[data-nav][href]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    goTo(new URLSearchParams(new URL(link.href).search));
+    goTo(new URLSearchParams(new URL(link.href).search)).then(fillSearch);
   });
   addEventListener("popstate", () => {
     fillSearch();
