@@ -252,7 +252,8 @@ def _paint_containers(
 def _paint_cpu(figure: Figure, connection: Connection, run: Row, time: Timeline) -> None:
     lines = series.by_container(connection, run, time, series.CPU)
     panels = _paint_containers(
-        figure, time, lines, (100, 100), ("ran (% of the host)", "waited for a CPU\n(% of the host)"),
+        figure, time, lines, (100, 100),
+        ("ran (% of the host)", "waited for a CPU\n(% of the host)"),
         ("nothing ran", "nothing waited"),
     )
     for axes in panels:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from . import queries
 from .rollup import total
-from .schema import containers, cycles, runs
+from .schema import containers, runs
 from .store import Store
 
 # A host that was never heard of again is no longer scraped when so many others are newer.

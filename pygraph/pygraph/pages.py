@@ -19,7 +19,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection, Row
 
 from . import queries, selection
-from .graphs import GRAPH_NAMES, GRAPH_TITLES, drawn_graphs
+from .graphs import GRAPH_TITLES, drawn_graphs
 from .schema import runs
 from .timestamps import now_ms, to_rfc3339
 
@@ -93,7 +93,7 @@ def dashboard() -> ResponseReturnValue:
         if etag in request.if_none_match:
             response = Response(status=304)
         else:
-            response = Response(_render(connection, run, cycle, state))
+            response = Response(_render(connection, run, cycle, state, etag))
     response.set_etag(etag)
     response.cache_control.no_cache = True
     return response
@@ -116,9 +116,11 @@ def _page_etag(connection: Connection, run: Row | None, state: str) -> str:
     return "-".join(str(part) for part in parts)
 
 
-def _render(connection: Connection, run: Row | None, cycle: Row | None, state: str) -> str:
+def _render(
+    connection: Connection, run: Row | None, cycle: Row | None, state: str, etag: str
+) -> str:
     if run is None or cycle is None:
-        return render_template("empty.html")
+        return render_template("empty.html", etag=etag)
     rows = queries.cycle_containers(connection, cycle)
     order, wanted, page = selection.ranking_order(), selection.removals(), selection.page()
     removals, unsearched_ms = queries.find_removals(
@@ -127,6 +129,7 @@ def _render(connection: Connection, run: Row | None, cycle: Row | None, state: s
     host = request.args.get("host") or None
     return render_template(
         "dashboard.html",
+        etag=etag,
         run=run,
         cycle=cycle,
         state=state,

@@ -39,7 +39,8 @@ def old(new: Path, tmp_path: Path) -> Path:
             columns = connection.execute(f"PRAGMA main.table_info({name})").fetchall()
             names = ", ".join(f'"{column[1]}"' for column in columns)
             connection.execute(f"INSERT INTO main.{name} SELECT {names} FROM new.{name}")
-        connection.execute("INSERT INTO main.graphs VALUES ('graphs/x/memory.png', 1, 'memory', 60)")
+        graph = ("graphs/x/memory.png", 1, "memory", 60)
+        connection.execute("INSERT INTO main.graphs VALUES (?, ?, ?, ?)", graph)
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
     return path

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from pygraph import queries
 from pygraph.views import AT_ONCE, VIEWS
-from records import BOOT_ID, RUN_ID, Lab, container, cycle, gone
+from records import BOOT_ID, Lab, container, cycle, gone
 
 Filled = Callable[[int], FlaskClient]
 PROMTOOL = Path(__file__).parents[2] / "build/promtool/usr/bin/promtool"
@@ -244,7 +242,7 @@ def test_metrics(client: FlaskClient) -> None:
     post(client, cycle(1, containers=[removed(1), container(2)], gone=[gone(1)]))
     post(client, cycle(2, host=hostile, run_id="other", boot_id=f"{BOOT_ID}-2"))
     text = client.get("/metrics").text
-    assert 'cmgr_memory_total_bytes{host="lab-7"} 1.2328108032e+010' in text.replace("e+10", "e+010")
+    assert 'cmgr_memory_total_bytes{host="lab-7"} 1.2328108032e+10' in text
     assert 'cmgr_cycle_containers{class="high",host="lab-7"} 2.0' in text
     assert 'cmgr_cycle_freed_bytes{host="lab-7"} 5.4272e+07' in text
     assert 'pygraph_cycles_total{host="a\\"b\\\\c\\n<é>"} 1.0' in text

@@ -8,7 +8,7 @@ import { listen } from "./zoom.js";
 const PAUSE_MS = 3000;
 const TYPING_MS = 250;
 const CHART_NAMES = ["run_id", "boot_id", "host", "span", "from", "to"];
-let pageTag = null;
+let pageTag = `"${document.body.dataset.tag}"`;
 let drawn = null;
 let turn = 0;
 
@@ -49,6 +49,11 @@ async function refreshCharts(force = false) {
   drawn = wanted;
 }
 
+// A choice that somebody has made, and not sent yet.
+function isTouched(form) {
+  return [...form.querySelectorAll("option")].some((one) => one.selected !== one.defaultSelected);
+}
+
 function swap(fresh) {
   // From no cycle to the first, or back: another page.
   if (!fresh.querySelector("[data-version]") !== !version()) {
@@ -58,7 +63,9 @@ function swap(fresh) {
   const focused = document.activeElement?.id;
   for (const part of document.querySelectorAll("[data-live]")) {
     const other = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
-    if (other && !part.contains(document.activeElement?.closest("select"))) {
+    const kept = part.id === "chooser"
+      && (isTouched(part) || part.contains(document.activeElement));
+    if (other && !kept) {
       part.replaceWith(document.adoptNode(other));
     }
   }
