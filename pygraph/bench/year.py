@@ -24,7 +24,7 @@ from pygraph.summary import counts, removal_row
 CYCLES = 300_000
 YEAR_MS = 365 * 86_400_000
 START_MS = 1_735_689_600_000
-LIMIT_S = 2
+LIMIT_S, PICTURE_LIMIT_S = 2, 10
 ROUNDS = 5
 BATCH = 2_000
 KEPT, SURPLUS = 5, 5
@@ -204,13 +204,15 @@ def main() -> int:
               f" {(folder / 'pygraph.sqlite3').stat().st_size / 1e9:.2f} GB")
         marker.touch()
     print(f"{'asked':58} {'first':>8} {'median':>8} {'slowest':>8}")
-    slowest = 0.0
+    slowest = {LIMIT_S: 0.0, PICTURE_LIMIT_S: 0.0}
     for question, times, length in ask(folder):
-        slowest = max(slowest, *times)
+        limit_s = PICTURE_LIMIT_S if question.startswith("/graphs/") else LIMIT_S
+        slowest[limit_s] = max(slowest[limit_s], *times)
         print(f"{question[:58]:58} {times[0]:7.3f}s {median(times):7.3f}s {max(times):7.3f}s"
               f" {length:9,} B")
-    print(f"slowest {slowest:.3f} s, bar {LIMIT_S} s")
-    return 0 if slowest < LIMIT_S else 1
+    for limit_s, name in ((LIMIT_S, "answer"), (PICTURE_LIMIT_S, "picture")):
+        print(f"slowest {name} {slowest[limit_s]:.3f} s, bar {limit_s} s")
+    return 0 if all(slowest[limit_s] < limit_s for limit_s in slowest) else 1
 
 
 if __name__ == "__main__":
