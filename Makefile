@@ -2,13 +2,15 @@
 # make              the daemon and, where kernel headers are installed, the module
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
 # make test         unit tests, pygraph's tests, and the scenario in a guest
-# make unit, fuzz, pytest, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
+# make unit, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
 # make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
 # make test-kernels  the module on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
 # make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
 # make bench-parse  what reading a large host's /proc/sysinfo costs the daemon
 # make bench-kmod   what one reading of the module costs, beside ps, the cgroups' files, docker stats
 # make test-debug-kernel  the module on a kernel with KASAN, lockdep and kmemleak; CHECKS=format: a part
+# make bench-pygraph  records a second, and what a year of them answers in; YEAR_CYCLES=N
+# make test-postgres  pygraph on PostgreSQL; needs the package postgresql
 # make bench-replay  how long an hour with 100 containers takes to be decided again
 # make images       the four workload images; needs a Docker engine
 # make run          builds, then sudo ./cmgr-bpf
@@ -237,9 +239,36 @@ $(BUILD)/test_property: $(addprefix $(BUILD)/tests/,unit/test_property.o propert
 test-property: $(BUILD)/test_property
 	$(Q)HOSTS=$${HOSTS:-1000000} $<
 
-pytest:
+# Prometheus's own check of /metrics, taken out of Debian's package: installing it would start a server.
+PROMTOOL := $(BUILD)/promtool/usr/bin/promtool
+
+$(PROMTOOL):
+	$(call say,GET,promtool)
+	$(Q)mkdir -p $(BUILD)/promtool
+	$(Q)cd $(BUILD)/promtool && apt-get -q download prometheus >log 2>&1 && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xm ./usr/bin/promtool && rm prometheus_*.deb || \
+		{ rm -rf usr; tail -n 5 log >&2; echo 'no promtool: that check is left out' >&2; }
+
+promtool: $(if $(shell command -v promtool),,$(PROMTOOL))
+
+pytest: promtool
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/vm/tests
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider pygraph/tests
+
+# pygraph's page in Chromium; PICTURES=FOLDER keeps screenshots.
+browser:
+	$(Q)nice $(PYTHON) -m pytest -q -p no:cacheprovider pygraph/tests/browser.py
+
+test-postgres:
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider pygraph/tests/postgres.py
+
+# Prints figures; ends with 1 where they miss their bars.
+YEAR_CYCLES ?= 300000
+
+bench-pygraph:
+	$(Q)$(PYTHON) pygraph/bench/ingest.py
+	$(Q)mkdir -p $(BUILD)/bench
+	$(Q)$(PYTHON) pygraph/bench/year.py $(BUILD)/bench/year $(YEAR_CYCLES)
 
 test-packages:
 	$(Q)tests/host-packages test
@@ -251,6 +280,7 @@ test: test-packages
 	$(Q)$(MAKE) unit
 	$(Q)$(MAKE) fuzz
 	$(Q)$(MAKE) pytest
+	$(Q)$(MAKE) browser
 	$(Q)$(MAKE) scenario
 	$(Q)$(MAKE) kernels-sample
 
@@ -294,4 +324,4 @@ clean:
 	$(Q)$(MAKE) -s -C docker clean
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay
+.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DatabaseError
 from werkzeug.exceptions import HTTPException
 
-from . import display, graphs, ingest, pages
+from . import display, graphs, ingest, lines, metrics, pages, views
 from .graphs import Gallery, Worker
 from .store import Store
 
@@ -41,14 +41,19 @@ class Pygraph:
         self.store.close()
 
 
-def create_app(data_dir: Path) -> Flask:
-    """The application over one data folder; StoreError when the folder cannot be used."""
+def create_app(data_dir: Path, database_url: str | None = None, token: str | None = None) -> Flask:
+    """The application over one data folder; StoreError when it or the database cannot be used.
+
+    The folder holds the graphs, and the database too unless there is a URL of another one. With
+    a token, only senders that know it may change anything.
+    """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
-    store = Store(data_dir)
+    app.config["TOKEN"] = token
+    store = Store(data_dir, database_url)
     gallery = Gallery(store)
     app.extensions["pygraph"] = Pygraph(store, gallery, Worker(gallery))
-    for module in (ingest, graphs, pages, display):
+    for module in (ingest, graphs, pages, lines, views, metrics, display):
         app.register_blueprint(module.blueprint)
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _explain)

@@ -19,6 +19,9 @@ from . import BODY_MAX_BYTES, create_app
 from .store import StoreError
 
 THREADS = 8
+# Slow clients cost a connection each, and no thread until their request is whole.
+CONNECTIONS_MAX = 1000
+CHANNEL_TIMEOUT_S = 60
 # Over its own limit waitress closes the connection, which a sender may see before the answer;
 # up to here the body is read, and the application answers 413.
 BODY_READ_MAX_BYTES = 4 * BODY_MAX_BYTES
@@ -31,10 +34,12 @@ class Settings:
     data: Path
     host: str
     port: int
+    database_url: str | None
+    token: str | None
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Settings from PYGRAPH_*; ValueError names the variable that is wrong."""
+    """Settings from PYGRAPH_*, DATABASE_URL and CMGR_TOKEN; ValueError names a wrong one."""
     data = environ.get("PYGRAPH_DATA", "/data")
     if not data:
         raise ValueError("PYGRAPH_DATA is empty: set it to a folder")
@@ -44,7 +49,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     port = environ.get("PYGRAPH_PORT", "8000")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError(f"PYGRAPH_PORT is {port!r}: set it to a number from 1 to 65535")
-    return Settings(Path(data), host, int(port))
+    token = environ.get("CMGR_TOKEN") or None
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise ValueError("CMGR_TOKEN may hold printable ASCII characters only, and no space")
+    return Settings(Path(data), host, int(port), environ.get("DATABASE_URL") or None, token)
 
 
 def stop(_number: int, _frame: FrameType | None) -> None:
@@ -64,12 +72,15 @@ def main() -> int:
         print(f"pygraph: {error}", file=sys.stderr)
         return 2
     try:
-        app = create_app(settings.data)
+        app = create_app(settings.data, settings.database_url, settings.token)
         server = create_server(
             app,
             host=settings.host,
             port=settings.port,
             threads=THREADS,
+            connection_limit=CONNECTIONS_MAX,
+            channel_timeout=CHANNEL_TIMEOUT_S,
+            asyncore_use_poll=True,
             max_request_body_size=BODY_READ_MAX_BYTES,
             ident="pygraph",
         )

@@ -1,11 +1,12 @@
-"""Timelines as PNG, with matplotlib's Figure: pyplot would keep every figure alive."""
+"""Timelines as PNG and SVG, with matplotlib's Figure: pyplot would keep every figure alive."""
 
 import gc
 import io
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timezone
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -15,16 +16,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from sqlalchemy.engine import Connection, Row
 
-from . import series
+from . import queries, series
 from .display import span, visible
+from .graphs import GRAPH_TITLES
 from .series import Series, Timeline
 from .timestamps import to_datetime
 
 POINTS = 400
+METADATA = {"png": {"Software": "pygraph"}, "svg": {"Creator": "pygraph", "Date": None}}
+# Removals that are drawn one by one.
+DOTS = 2000
+# Marks of removals that still can be told apart.
+MARKS = 200
 INK, SOFT, GRID = "#1f2933", "#52606d", "#e4e7eb"
 KEPT, REMOVED, UNREMOVED = "#0072b2", "#d55e00", "#e69f00"
 TOTAL, USED, UNRECLAIMABLE = "#52606d", "#56b4e9", "#0072b2"
-OTHERS = "#b8bec6"
+OTHERS, SERVER = "#b8bec6", "#009e73"
 # Okabe and Ito's colours, then those of Tol's `muted` set that differ from them; neighbours in a
 # stack alternate between dark and light.
 PALETTE = (
@@ -42,6 +49,7 @@ matplotlib.rcParams.update({
     "text.color": INK,
     "xtick.color": SOFT,
     "ytick.color": SOFT,
+    "svg.hashsalt": "pygraph",
 })
 warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from")
 
@@ -49,9 +57,11 @@ warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from")
 _lock = threading.Lock()
 
 
-def draw(name: str, connection: Connection | None, run: Row | None) -> bytes:
-    """The PNG of a graph; without a run it says that there is nothing yet."""
-    title, painter = PAINTERS[name]
+def draw(
+    name: str, connection: Connection | None, run: Row | None, kinds: Iterable[str] = ("png",)
+) -> dict[str, bytes]:
+    """A graph as PNG, SVG or both; without a run it says that there is nothing yet."""
+    title, painter = GRAPH_TITLES[name], PAINTERS[name]
     figure = Figure(figsize=(12, 6), dpi=100, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     if run is None or connection is None:
@@ -64,17 +74,20 @@ def draw(name: str, connection: Connection | None, run: Row | None) -> bytes:
         first.set_title(title, loc="left", fontsize=15, fontweight="bold", pad=26)
         first.text(0, 1.02, _subtitle(run, time), transform=first.transAxes, color=SOFT,
                    fontsize=9.5, va="bottom")
-    return _render(figure)
+    return _render(figure, kinds)
 
 
-def _render(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
+def _render(figure: Figure, kinds: Iterable[str]) -> dict[str, bytes]:
+    pictures = {}
     with _lock:
-        figure.savefig(buffer, format="png", metadata={"Software": "pygraph"})
+        for kind in kinds:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=METADATA[kind])
+            pictures[kind] = buffer.getvalue()
     # A figure is full of circles, which Python would free some hundred drawings later: 50 MiB.
     figure.clear()
     gc.collect()
-    return buffer.getvalue()
+    return pictures
 
 
 def _subtitle(run: Row, time: Timeline) -> str:
@@ -122,114 +135,245 @@ def _legend(axes: Axes, handles: list, labels: list[str]) -> None:
                 frameon=False, fontsize=9.5, handlelength=1.2, handleheight=1.0)
 
 
-def _size_axis(axes: Axes, largest_kib: float) -> str:
-    """Round ticks in the unit that fits; returns that unit."""
+def _unit(lines: Iterable[list[float]]) -> tuple[str, float]:
+    """The unit of memory that fits the largest value in KiB, and its length in KiB."""
+    largest = max((max(line, default=0) for line in lines), default=0)
     power = 0
-    while largest_kib >= 2 * 1024 ** (power + 1) and power < len(SUFFIXES) - 1:
+    while largest >= 2 * 1024 ** (power + 1) and power < len(SUFFIXES) - 1:
         power += 1
-    axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+    return SUFFIXES[power], 1024 ** power
+
+
+def _round_ticks(axes: Axes, count: int) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
-    return SUFFIXES[power]
+
+
+def _panels(figure: Figure, heights: tuple[int, ...]) -> list[Axes]:
+    """Panels over one time axis, which the last of them shows."""
+    axes = figure.subplots(
+        len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights, "hspace": 0.06}
+    )
+    for upper in axes[:-1]:
+        upper.tick_params(labelbottom=False)
+    return list(axes)
 
 
 def _paint_memory(figure: Figure, _connection: Connection, _run: Row, time: Timeline) -> None:
-    upper, lower = figure.subplots(
-        2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0.06}
-    )
-    unit = _size_axis(upper, max(time.total_kib))
-    scale = 1024 ** SUFFIXES.index(unit)
+    upper, lower = _panels(figure, (4, 1))
+    total_kib, used_kib = time.mean("total_kib"), time.mean("used_kib")
+    unit, scale = _unit([total_kib])
     edges = _edges(time)
 
     def line(values: list[float]) -> list[float]:
         return _steps([value / scale for value in values])
 
-    used = upper.fill_between(edges, line(time.used_kib), step="pre", color=USED, alpha=0.55,
+    used = upper.fill_between(edges, line(used_kib), step="pre", color=USED, alpha=0.55,
                               linewidth=0)
-    firm = upper.fill_between(edges, line(time.unreclaimable_kib), step="pre",
+    firm = upper.fill_between(edges, line(time.mean("unreclaimable_kib")), step="pre",
                               color=UNRECLAIMABLE, alpha=0.85, linewidth=0)
-    (total,) = upper.step(edges, line(time.total_kib), where="pre", color=TOTAL, linewidth=1.6,
+    (total,) = upper.step(edges, line(total_kib), where="pre", color=TOTAL, linewidth=1.6,
                           linestyle=(0, (5, 2)))
     handles, labels = [total, used, firm], ["total", "used (total − free)",
                                             "not reclaimable\n(total − available)"]
     if time.aggregated:
-        (peak,) = upper.step(edges, line(time.used_max_kib), where="pre", color=KEPT,
+        (peak,) = upper.step(edges, line(time.largest("used_max_kib")), where="pre", color=KEPT,
                              linewidth=0.8)
         handles.append(peak)
         labels.append("used, maximum")
-    removed = lower.fill_between(edges, _steps(time.removed_sum), step="pre", color=REMOVED,
+    marks = _removal_marks(upper, time, [value / scale for value in used_kib])
+    if marks is not None:
+        handles.append(marks)
+        labels.append("removals")
+    removed_sum = time.sums["removed"]
+    removed = lower.fill_between(edges, _steps(removed_sum), step="pre", color=REMOVED,
                                  linewidth=0)
     _style(upper, time, f"memory of the host ({unit})")
     _style(lower, time, "removed")
-    upper.tick_params(labelbottom=False)
-    upper.set_ylim(0, max(time.total_kib) / scale * 1.06)
-    lower.set_ylim(0, max(1, *time.removed_sum) * 1.1)
-    lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    _round_ticks(upper, 7)
+    upper.set_ylim(0, max(total_kib) / scale * 1.06)
+    lower.set_ylim(0, max(1, *removed_sum) * 1.1)
+    lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     handles.append(removed)
     labels.append("containers removed" if not time.aggregated
                   else f"containers removed\nin {span(time.bucket_ms)}")
     _legend(upper, handles, labels)
 
 
-def _stack(axes: Axes, time: Timeline, lines: list[Series], scale: float) -> None:
+def _removal_marks(axes: Axes, time: Timeline, used: list[float]) -> Any:
+    """A triangle on the line of used memory where something was removed; all, or none."""
+    places = [index for index, count in enumerate(time.sums["removed"]) if count]
+    if not places or len(places) > MARKS:
+        return None
+    return axes.scatter([to_datetime(time.times_ms[index]) for index in places],
+                        [used[index] for index in places], marker="v", s=22, color=REMOVED,
+                        edgecolor="white", linewidth=0.5, zorder=3, clip_on=False)
+
+
+def _stack(axes: Axes, time: Timeline, lines: list[tuple[list[float], str]], empty: str) -> list:
+    """Areas on top of each other, each with its colour; returns what stands for them."""
     edges = _edges(time)
-    base = [0.0] * len(edges)
-    handles, labels = [], []
-    for index, item in enumerate(lines):
-        color = OTHERS if item.is_rest else PALETTE[index]
-        top = [low + value * scale for low, value in zip(base, _steps(item.values))]
+    base, handles = [0.0] * len(edges), []
+    for values, color in lines:
+        top = [low + value for low, value in zip(base, _steps(values))]
         handles.append(axes.fill_between(edges, base, top, step="pre", color=color,
                                          edgecolor="white", linewidth=0.3))
-        labels.append(item.label)
         base = top
+    if not any(base):
+        axes.text(0.5, 0.5, empty, transform=axes.transAxes, color=SOFT, ha="center", va="center")
+        axes.set_ylim(0, 1)
+    return handles
+
+
+def _paint_containers(
+    figure: Figure,
+    time: Timeline,
+    lines: list[Series],
+    scales: tuple[float, float],
+    units: tuple[str, str],
+    empty: tuple[str, str],
+) -> tuple[Axes, Axes]:
+    """The first and the second measure of the same containers, in two panels."""
+    upper, lower = _panels(figure, (3, 2))
+    colors = [OTHERS if item.is_rest else PALETTE[index] for index, item in enumerate(lines)]
+    handles: list = []
+    for axes, name, scale, unit, nothing in zip(
+        (upper, lower), ("first", "second"), scales, units, empty
+    ):
+        scaled = [[value * scale for value in getattr(item, name)] for item in lines]
+        handles = _stack(axes, time, list(zip(scaled, colors)), nothing)
+        _style(axes, time, unit)
     # The legend reads like the stack, from the top down.
-    if handles:
-        _legend(axes, handles[::-1], labels[::-1])
-    else:
-        axes.text(0.5, 0.5, "nothing was used", transform=axes.transAxes, color=SOFT,
-                  ha="center", va="center")
+    if lines:
+        _legend(upper, handles[::-1], [item.label for item in lines][::-1])
+    return upper, lower
 
 
 def _paint_cpu(figure: Figure, connection: Connection, run: Row, time: Timeline) -> None:
-    axes = figure.subplots()
-    _stack(axes, time, series.cpu_by_container(connection, run, time), 100)
-    _style(axes, time, "CPU (% of the host)")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g} %"))
+    lines = series.by_container(connection, run, time, series.CPU)
+    panels = _paint_containers(
+        figure, time, lines, (100, 100),
+        ("ran (% of the host)", "waited for a CPU\n(% of the host)"),
+        ("nothing ran", "nothing waited"),
+    )
+    for axes in panels:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g} %"))
 
 
 def _paint_container_memory(
     figure: Figure, connection: Connection, run: Row, time: Timeline
 ) -> None:
-    axes = figure.subplots()
-    lines = series.anon_by_container(connection, run, time)
-    highest = max((sum(column) for column in zip(*(item.values for item in lines))), default=0)
-    unit = _size_axis(axes, highest)
-    _stack(axes, time, lines, 1 / 1024 ** SUFFIXES.index(unit))
-    _style(axes, time, f"anonymous memory ({unit})")
+    lines = series.by_container(connection, run, time, series.MEMORY)
+    anon, anon_kib = _unit([[sum(column) for column in zip(*(item.first for item in lines))]])
+    file, file_kib = _unit([[sum(column) for column in zip(*(item.second for item in lines))]])
+    panels = _paint_containers(
+        figure, time, lines, (1 / anon_kib, 1 / file_kib),
+        (f"anonymous ({anon})", f"page cache ({file})"),
+        ("no anonymous memory", "no page cache"),
+    )
+    for axes in panels:
+        _round_ticks(axes, 6)
 
 
 def _paint_kept_removed(
     figure: Figure, _connection: Connection, _run: Row, time: Timeline
 ) -> None:
     axes = figure.subplots()
-    parts = [("kept", time.kept, KEPT), ("removed", time.removed, REMOVED)]
-    if any(time.unremoved):
-        parts.append(("to remove, but not\nremoved", time.unremoved, UNREMOVED))
-    edges, base, handles = _edges(time), [0.0] * (len(time.keys) + 1), []
-    for _label, values, color in parts:
-        top = [low + value for low, value in zip(base, _steps(values))]
-        handles.append(axes.fill_between(edges, base, top, step="pre", color=color,
-                                         edgecolor="white", linewidth=0.4))
-        base = top
+    parts = [("kept", "kept", KEPT), ("removed", "removed", REMOVED)]
+    if any(time.sums["unremoved"]):
+        parts.append(("to remove, but not\nremoved", "unremoved", UNREMOVED))
+    lines = [(time.mean(name), color) for _label, name, color in parts]
+    handles = _stack(axes, time, lines, "no container was kept or removed")
     _style(axes, time, "containers per cycle" + (" (mean)" if time.aggregated else ""))
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.set_ylim(0, max(1, *base) * 1.05)
-    _legend(axes, handles[::-1], [label for label, _values, _color in parts][::-1])
+    highest = max(sum(values) for values in zip(*(values for values, _color in lines)))
+    axes.set_ylim(0, max(1, highest) * 1.05)
+    _legend(axes, handles[::-1], [label for label, _name, _color in parts][::-1])
+
+
+def _paint_freed(figure: Figure, connection: Connection, run: Row, time: Timeline) -> None:
+    upper, lower = _panels(figure, (3, 2))
+    edges = _edges(time)
+    rows = queries.few_removals(connection, run, DOTS)
+    freed_kib = time.sums["freed_kib"] if rows is None else [row.freed_kib for row in rows]
+    unit, scale = _unit([freed_kib])
+    if rows is None:
+        sums = [value / scale for value in freed_kib]
+        bars = upper.fill_between(edges, _steps(sums), step="pre", color=REMOVED, linewidth=0,
+                                  alpha=0.8)
+        largest = [value / scale for value in time.largest("freed_max_kib")]
+        (most,) = upper.step(edges, _steps(largest), where="pre", color=INK, linewidth=1)
+        within = f"in {span(time.bucket_ms)}" if time.aggregated else "in a cycle"
+        _legend(upper, [bars, most], [f"all removals\n{within}", "the largest of them"])
+    else:
+        _dots(upper, rows, scale)
+    share = [100 * value / capacity
+             for value, capacity in zip(time.sums["freed_ns"], time.capacity_ns())]
+    lower.fill_between(edges, _steps(share), step="pre", color=KEPT, alpha=0.8, linewidth=0)
+    _style(upper, time, f"memory freed ({unit})")
+    _style(lower, time, "CPU freed\n(% of the host)")
+    _round_ticks(upper, 6)
+    lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g} %"))
+    lower.set_ylim(0, max(0.1, *share) * 1.1)
+    upper.set_ylim(0, max([1 / scale, *(value / scale for value in freed_kib)]) * 1.08)
+
+
+def _dots(axes: Axes, rows: list[Row], scale: float) -> None:
+    """Each removal as a dot, coloured by image: those that freed most have a colour."""
+    sums: dict[str, int] = {}
+    for row in rows:
+        sums[row.image] = sums.get(row.image, 0) + row.freed_kib
+    order = sorted(sums, key=lambda image: (-sums[image], image))
+    handles, labels = [], []
+    for index, image in enumerate(order[:series.TOP_SERIES]):
+        handles.append(_dot(axes, [row for row in rows if row.image == image], scale,
+                            PALETTE[index]))
+        labels.append(series.shorten(image) or "no image")
+    rest = [row for row in rows if row.image in order[series.TOP_SERIES:]]
+    if rest:
+        handles.append(_dot(axes, rest, scale, OTHERS))
+        labels.append("others")
+    if handles:
+        _legend(axes, handles, labels)
+    else:
+        axes.text(0.5, 0.5, "nothing was removed", transform=axes.transAxes, color=SOFT,
+                  ha="center", va="center")
+
+
+def _dot(axes: Axes, rows: list[Row], scale: float, color: str) -> Any:
+    return axes.scatter([to_datetime(row.time_ms) for row in rows],
+                        [row.freed_kib / scale for row in rows], s=38 if len(rows) < 200 else 14,
+                        color=color, edgecolor="white", linewidth=0.5, zorder=3, clip_on=False)
+
+
+def _paint_cost(figure: Figure, _connection: Connection, _run: Row, time: Timeline) -> None:
+    upper, lower = _panels(figure, (3, 2))
+    edges = _edges(time)
+    window_ns = [max(1.0, value * series.NS_PER_MS) for value in time.sums["window_ms"]]
+    handles = []
+    for name, color in (("self_cpu_ns", KEPT), ("self_bpf_ns", UNREMOVED),
+                        ("server_cpu_ns", SERVER)):
+        share = [100 * value / window for value, window in zip(time.sums[name], window_ns)]
+        handles += upper.step(edges, _steps(share), where="pre", color=color, linewidth=1.6)
+    means = {"self_rss_kib": (time.mean("self_rss_kib"), KEPT),
+             "server_rss_kib": (time.mean("server_rss_kib", "server_cycles"), SERVER)}
+    unit, scale = _unit([values for values, _color in means.values()])
+    for values, color in means.values():
+        lower.step(edges, _steps([value / scale for value in values]), where="pre", color=color,
+                   linewidth=1.6)
+    _style(upper, time, "CPU (% of one CPU)")
+    _style(lower, time, f"resident memory\n({unit})")
+    _round_ticks(lower, 4)
+    upper.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g} %"))
+    _legend(upper, handles, ["the daemon", "its BPF program", "pygraph"])
 
 
 Painter = Callable[[Figure, Connection, Row, Timeline], None]
-PAINTERS: dict[str, tuple[str, Painter]] = {
-    "memory": ("Host memory", _paint_memory),
-    "cpu": ("CPU by container", _paint_cpu),
-    "container-memory": ("Anonymous memory by container", _paint_container_memory),
-    "kept-removed": ("Containers kept and removed", _paint_kept_removed),
+PAINTERS: dict[str, Painter] = {
+    "memory": _paint_memory,
+    "cpu": _paint_cpu,
+    "container-memory": _paint_container_memory,
+    "kept-removed": _paint_kept_removed,
+    "freed": _paint_freed,
+    "cost": _paint_cost,
 }

@@ -73,5 +73,16 @@ def day_and_clock(time_ms: int) -> str:
 
 
 @blueprint.app_template_filter()
+def day(time_ms: int) -> str:
+    return to_datetime(time_ms).strftime("%Y-%m-%d")
+
+
+@blueprint.app_template_filter()
+def minute(time_ms: int) -> str:
+    """As fields of forms take it."""
+    return to_datetime(time_ms).strftime("%Y-%m-%dT%H:%M")
+
+
+@blueprint.app_template_filter()
 def rfc3339(time_ms: int) -> str:
     return to_rfc3339(time_ms)

@@ -1,9 +1,11 @@
-"""Which PNG answers GET /graphs/<name>.png: a final file, a cached drawing or a new one."""
+"""What answers GET /graphs/<name>.<kind>: a final file, a cached drawing or a new one."""
 
 import logging
 import os
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, current_app, request
@@ -13,8 +15,20 @@ from sqlalchemy.engine import Connection, Row
 from . import queries
 from .store import Store
 
-GRAPH_NAMES = ("memory", "cpu", "container-memory", "kept-removed")
-CACHE_ENTRIES = 16
+GRAPH_TITLES = {
+    "memory": "Host memory",
+    "cpu": "CPU by container: ran, and waited for a CPU",
+    "container-memory": "Memory by container",
+    "kept-removed": "Containers kept and removed",
+    "freed": "What removals freed",
+    "cost": "What watching costs",
+}
+GRAPH_NAMES = tuple(GRAPH_TITLES)
+MIME_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
+# An SVG holds its own styles, which the policy of the pages would leave out.
+SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+CACHE_ENTRIES = 18
+PAUSE_S = 0.005
 
 log = logging.getLogger("pygraph")
 blueprint = Blueprint("graphs", __name__)
@@ -25,52 +39,60 @@ class Gallery:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._cache: OrderedDict[tuple[int, int, str], bytes] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int, str, str], bytes] = OrderedDict()
         # One drawing at a time: a second request for the same graph finds it in the cache.
         self._lock = threading.Lock()
 
-    def png(self, name: str, run: Row | None) -> bytes:
+    def picture(self, name: str, kind: str, run: Row | None) -> bytes:
         if run is None:
-            return _draw(self.store, name, None)
+            return _draw(self.store, name, None, (kind,))[kind]
         if run.finished:
-            return self.final_file(name, run).read_bytes()
+            return self.final_file(name, kind, run).read_bytes()
         with self._lock:
-            return self._cached(name, run)
+            return self._cached(name, kind, run)
 
-    def final_file(self, name: str, run: Row) -> Path:
+    def final_file(self, name: str, kind: str, run: Row) -> Path:
         """Path of the final file, drawn now unless it is there and current."""
         with self._lock:
             with self.store.reader.connect() as connection:
-                path = queries.current_graphs(connection, run).get(name)
+                path = queries.current_graphs(connection, run).get(f"{name}.{kind}")
             if path is not None and (self.store.data_dir / path).is_file():
                 return self.store.data_dir / path
-            return self._write(name, run)
+            for one, data in _draw(self.store, name, run, MIME_TYPES).items():
+                self._write(f"{name}.{one}", run, data)
+            return self.store.data_dir / _path(f"{name}.{kind}", run)
 
-    def _write(self, name: str, run: Row) -> Path:
-        path = f"graphs/{run.run_id}/{name}.png"
+    def _write(self, name: str, run: Row, data: bytes) -> None:
+        path = _path(name, run)
         target = self.store.data_dir / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_suffix(".png.part")
+        part = target.with_name(f"{name}.part")
         with part.open("wb") as file:
-            file.write(_draw(self.store, name, run))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
         self.store.record_graph(run, name, path)
-        return target
 
-    def _cached(self, name: str, run: Row) -> bytes:
-        key = (run.id, run.cycles, name)
+    def _cached(self, name: str, kind: str, run: Row) -> bytes:
+        key = (run.id, run.cycles, name, kind)
         if key not in self._cache:
-            self._cache[key] = _draw(self.store, name, run)
+            self._cache[key] = _draw(self.store, name, run, (kind,))[kind]
         self._cache.move_to_end(key)
         while len(self._cache) > CACHE_ENTRIES:
             self._cache.popitem(last=False)
         return self._cache[key]
 
 
+def _path(name: str, run: Row) -> str:
+    return f"graphs/{run.run_id}/{name}"
+
+
 class Worker:
-    """A thread that draws the final graphs of finished runs, also those of an earlier life."""
+    """A thread that sums up what has come, and draws the final graphs of finished runs.
+
+    Also those of an earlier life.
+    """
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
@@ -94,46 +116,62 @@ class Worker:
         while True:
             self._wake.wait()
             self._wake.clear()
+            while not self._stop.is_set() and self._roll_up():
+                # A record that waits for its turn has it now.
+                time.sleep(PAUSE_S)
             if self._stop.is_set():
                 return
             for name, run in self._pending():
                 if not self._stop.is_set():
                     self._draw(name, run)
 
+    def _roll_up(self) -> bool:
+        try:
+            return self._gallery.store.roll_up()
+        except Exception:
+            # Until it works, the cycles themselves are read.
+            log.exception("rollup=1 result=failed")
+            return False
+
     def _pending(self) -> list[tuple[str, Row]]:
         with self._gallery.store.reader.connect() as connection:
             return [
                 (name, run)
-                for run in queries.undrawn_runs(connection, len(GRAPH_NAMES))
+                for run in queries.undrawn_runs(connection, len(GRAPH_NAMES) * len(MIME_TYPES))
                 for name in GRAPH_NAMES
             ]
 
     def _draw(self, name: str, run: Row) -> None:
         try:
-            self._gallery.final_file(name, run)
+            for kind in MIME_TYPES:
+                self._gallery.final_file(name, kind, run)
         except Exception:
             # The graph is drawn again on demand or at the next start.
             log.exception("graph=%s run_id=%s result=failed", name, run.run_id)
 
 
 def drawn_graphs(store: Store, connection: Connection, run: Row) -> list[str]:
-    """Names of the final files of a run that exist and show all of its cycles."""
+    """Names of the graphs of a run whose final files exist and show all of its cycles."""
     paths = queries.current_graphs(connection, run)
-    return [
-        name for name in GRAPH_NAMES
-        if name in paths and (store.data_dir / paths[name]).is_file()
-    ]
+
+    def is_there(file: str) -> bool:
+        return file in paths and (store.data_dir / paths[file]).is_file()
+
+    return [name for name in GRAPH_NAMES
+            if all(is_there(f"{name}.{kind}") for kind in MIME_TYPES)]
 
 
-def _draw(store: Store, name: str, run: Row | None) -> bytes:
+def _draw(
+    store: Store, name: str, run: Row | None, kinds: Iterable[str]
+) -> dict[str, bytes]:
     from .charts import draw  # see Worker._run
 
     with store.reader.connect() as connection:
-        return draw(name, connection, run)
+        return draw(name, connection, run, kinds)
 
 
-@blueprint.get("/graphs/<name>.png")
-def graph(name: str) -> ResponseReturnValue:
+@blueprint.get("/graphs/<name>.<any(png, svg):kind>")
+def graph(name: str, kind: str) -> ResponseReturnValue:
     if name not in GRAPH_NAMES:
         abort(404, f"no such graph; there are {', '.join(GRAPH_NAMES)}")
     pygraph = current_app.extensions["pygraph"]
@@ -142,11 +180,13 @@ def graph(name: str) -> ResponseReturnValue:
         run = queries.find_run(connection, run_id)
     if run is None and run_id is not None:
         abort(404, "no cycle of this run is stored")
-    etag = f"{name}-{run.id}-{run.cycles}" if run else f"{name}-none"
+    etag = f"{name}-{kind}-{run.id}-{run.cycles}" if run else f"{name}-{kind}-none"
     if etag in request.if_none_match:
         response = Response(status=304)
     else:
-        response = Response(pygraph.gallery.png(name, run), mimetype="image/png")
+        response = Response(pygraph.gallery.picture(name, kind, run), mimetype=MIME_TYPES[kind])
+    if kind == "svg":
+        response.headers["Content-Security-Policy"] = SVG_POLICY
     response.set_etag(etag)
     response.cache_control.no_cache = True
     return response

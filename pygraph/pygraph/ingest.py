@@ -1,5 +1,6 @@
 """POST /api/v1/cycles and /api/v1/finish: strict checks, then the store."""
 
+import hmac
 import json
 import re
 from collections.abc import Callable
@@ -19,6 +20,7 @@ SHARE_MAX = 1.05
 # By demand a container scores above 1: more can wait for a CPU than there are CPUs.
 SCORE_MAX = 1e6
 ROWS_MAX = 50_000
+HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 Check = Callable[[Any, str], Any]
 Spec = dict[str, Check]
@@ -62,9 +64,10 @@ def text(limit: int) -> Check:
             raise Invalid(field, "must be a string")
         if len(value) > limit:
             raise Invalid(field, f"must have at most {limit} characters")
-        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-            raise Invalid(field, "must not hold NUL or half a surrogate pair")
-        return value
+        if not value.isascii() and HALF_PAIR.search(value):
+            raise Invalid(field, "must not hold half a surrogate pair")
+        # Not every database can store NUL: it is stored as it is shown.
+        return value.replace("\0", "\\x00")
 
     return check
 
@@ -144,8 +147,8 @@ TOKEN = matching(
 CONTAINER_ID = matching(r"[0-9a-f]{64}", "64 lower-case hexadecimal digits")
 COUNT = whole(0)
 SHARE = number(0, SHARE_MAX)
-NAME = text(255)
-IMAGE = text(512)
+NAME = text(4096)
+IMAGE = text(4096)
 MESSAGE = text(4096)
 
 KEY: Spec = {"boot_id": TOKEN, "run_id": TOKEN}
@@ -228,6 +231,17 @@ def _body() -> Any:
         return json.loads(request.get_data().decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Invalid("body", f"is not JSON: {error}") from None
+
+
+@blueprint.before_request
+def check_token() -> ResponseReturnValue | None:
+    token = current_app.config["TOKEN"]
+    given = request.headers.get("Authorization", "")
+    # Bytes: compare_digest() takes no other text than ASCII.
+    if token is None or hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        return None
+    problem = "the header 'Authorization: Bearer TOKEN' is missing or wrong"
+    return jsonify(error=problem), 401, {"WWW-Authenticate": "Bearer"}
 
 
 @blueprint.errorhandler(Invalid)

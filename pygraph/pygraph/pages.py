@@ -1,5 +1,6 @@
-"""The dashboard, its JSON, the list of runs and the health check."""
+"""The dashboard, the list of runs and the health check."""
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 from flask import (
     Blueprint,
     Response,
-    abort,
     current_app,
     jsonify,
     render_template,
@@ -18,17 +18,19 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection, Row
 
-from . import queries, series
-from .graphs import GRAPH_NAMES, drawn_graphs
+from . import queries, selection
+from .graphs import GRAPH_TITLES, drawn_graphs
 from .schema import runs
 from .timestamps import now_ms, to_rfc3339
 
 # From Debian's libjs-chart.js.
 CHART_LIBRARY = Path("/usr/share/javascript/chart.js")
-CHART_CYCLES = 360
-CHART_POINTS = 180
-EVENTS = 20
-RUNS_SHOWN = 50
+REMOVALS = 15
+GONE = 10
+RUNS_SHOWN = 100
+HOSTS_SHOWN = 200
+# Of each section of the ranking; the export has them all.
+ROWS_SHOWN = 250
 # A sender that missed three cycles, and at least this long, is silent.
 SILENT_MIN_MS = 30_000
 # Pages of another version of the templates are not the same pages.
@@ -39,23 +41,15 @@ blueprint = Blueprint("pages", __name__)
 
 @dataclass(frozen=True)
 class Section:
-    """Rows of the ranking between two cut lines."""
+    """Rows of the ranking between two cut lines; `hidden` more are not shown."""
 
     name: str
-    title: str
     rows: list[Row]
+    hidden: int
 
 
 def _reader() -> Connection:
     return current_app.extensions["pygraph"].store.reader.connect()
-
-
-def _chosen_run(connection: Connection) -> Row | None:
-    run_id = request.args.get("run_id") or None
-    run = queries.find_run(connection, run_id)
-    if run is None and run_id is not None:
-        abort(404, "no cycle of this run is stored")
-    return run
 
 
 @blueprint.get("/healthz")
@@ -89,47 +83,17 @@ def list_runs() -> ResponseReturnValue:
         ])
 
 
-@blueprint.get("/api/v1/charts")
-def charts() -> ResponseReturnValue:
-    """The last cycles of a run, as the page's charts want them."""
-    with _reader() as connection:
-        run = _chosen_run(connection)
-        if run is None:
-            return jsonify(times_ms=[])
-        time = series.timeline(connection, run, CHART_POINTS, CHART_CYCLES)
-        return jsonify(
-            start_ms=time.start_ms,
-            times_ms=time.times_ms,
-            memory={
-                "total_kib": time.total_kib,
-                "used_kib": time.used_kib,
-                "unreclaimable_kib": time.unreclaimable_kib,
-            },
-            counts={"kept": time.kept, "removed": time.removed, "unremoved": time.unremoved},
-            cpu_share=_lines(series.cpu_by_container(connection, run, time)),
-            anon_kib=_lines(series.anon_by_container(connection, run, time)),
-        )
-
-
-def _lines(lines: list[series.Series]) -> list[dict[str, object]]:
-    return [
-        {"label": line.label, "is_rest": line.is_rest,
-         "values": [float(f"{value:.5g}") for value in line.values]}
-        for line in lines
-    ]
-
-
 @blueprint.get("/")
 def dashboard() -> ResponseReturnValue:
     with _reader() as connection:
-        run = _chosen_run(connection)
+        run = selection.chosen_run(connection)
         cycle = queries.last_cycle(connection, run) if run else None
         state = _state(run, cycle) if run and cycle else "empty"
         etag = _page_etag(connection, run, state)
         if etag in request.if_none_match:
             response = Response(status=304)
         else:
-            response = Response(_render(connection, run, cycle, state))
+            response = Response(_render(connection, run, cycle, state, etag))
     response.set_etag(etag)
     response.cache_control.no_cache = True
     return response
@@ -144,40 +108,74 @@ def _state(run: Row, cycle: Row) -> str:
 
 def _page_etag(connection: Connection, run: Row | None, state: str) -> str:
     """Changes with every stored cycle of any run: the chooser shows them all."""
-    sums = connection.execute(
-        select(func.count(), func.sum(runs.c.cycles), func.sum(runs.c.finished))
-    ).one()
-    shown = run.id if run else 0
-    chosen = "run_id" in request.args
-    return "-".join(str(part) for part in (PROCESS, shown, chosen, state, *sums))
+    sums = connection.execute(select(func.count(), func.sum(runs.c.cycles))).one()
+    finished = select(func.count()).where(runs.c.finished)
+    query = hashlib.sha256(request.query_string).hexdigest()[:16]
+    parts = (PROCESS, run.id if run else 0, query, state, *sums,
+             connection.execute(finished).scalar_one())
+    return "-".join(str(part) for part in parts)
 
 
-def _render(connection: Connection, run: Row | None, cycle: Row | None, state: str) -> str:
+def _render(
+    connection: Connection, run: Row | None, cycle: Row | None, state: str, etag: str
+) -> str:
     if run is None or cycle is None:
-        return render_template("empty.html")
+        return render_template("empty.html", etag=etag)
     rows = queries.cycle_containers(connection, cycle)
+    order, wanted, page = selection.ranking_order(), selection.removals(), selection.page()
+    removals, unsearched_ms = queries.find_removals(
+        connection, run, wanted, REMOVALS + 1, REMOVALS * (page - 1)
+    )
+    host = request.args.get("host") or None
     return render_template(
         "dashboard.html",
+        etag=etag,
         run=run,
         cycle=cycle,
         state=state,
-        follows="run_id" not in request.args,
-        runs=queries.list_runs(connection, RUNS_SHOWN),
-        sections=sections(rows),
+        follows=not request.args.get("run_id"),
+        host=host,
+        hosts=queries.list_hosts(connection, HOSTS_SHOWN),
+        runs=queries.list_runs(connection, RUNS_SHOWN, host),
+        sections=sections(rows, order),
+        order=order,
         containers=len(rows),
-        removals=queries.recent_removals(connection, run, EVENTS),
-        gone=queries.recent_gone(connection, run, EVENTS),
-        graph_names=GRAPH_NAMES,
-        chart_cycles=min(run.cycles, CHART_CYCLES),
+        wanted=wanted,
+        removals=removals[:REMOVALS],
+        unsearched_ms=unsearched_ms,
+        page=page,
+        more=len(removals) > REMOVALS,
+        gone=queries.recent_gone(connection, run, GONE),
+        graphs=GRAPH_TITLES,
+        drawn=drawn_graphs(current_app.extensions["pygraph"].store, connection, run),
+        spans=selection.SPANS,
+        span=selection.chart_span(),
+        range=selection.chart_range(run),
+        moves=selection.chart_moves(run),
+        link=selection.link,
+        query=selection.query_string(),
     )
 
 
-def sections(rows: list[Row]) -> list[Section]:
-    """High, surplus and low are always there, for the cut lines between them."""
+def sections(rows: list[Row], order: str = "rank") -> list[Section]:
+    """By rank: high, surplus and low are always there, for the cut lines between them."""
+    if order != "rank":
+        return [_section("all", sorted(rows, key=ROW_KEYS[order]))]
     by_class: dict[str, list[Row]] = {"high": [], "surplus": [], "low": []}
-    unranked = []
+    unranked: list[Row] = []
     for row in rows:
         by_class.get(row._mapping["class"], unranked).append(row)
-    titles = {"high": "Highest consumers", "surplus": "Surplus", "low": "Lowest consumers"}
-    ranked = [Section(name, titles[name], by_class[name]) for name in titles]
-    return [*ranked, Section("unranked", "Not ranked", unranked)]
+    return [*(_section(name, found) for name, found in by_class.items()),
+            _section("unranked", unranked)]
+
+
+def _section(name: str, rows: list[Row]) -> Section:
+    return Section(name, rows[:ROWS_SHOWN], max(0, len(rows) - ROWS_SHOWN))
+
+
+ROW_KEYS = {
+    "name": lambda row: (row.name.lower(), row.container_id),
+    "cpu": lambda row: -row.cpu_share,
+    "memory": lambda row: -row.memory_share,
+    "class": lambda row: (row._mapping["class"], row.rank or 0),
+}

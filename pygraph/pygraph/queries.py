@@ -1,22 +1,47 @@
 """What the pages and graphs ask the store."""
 
-from collections.abc import Iterable
+import time
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 
-from .schema import containers, cycles, gone, graphs, identities, runs
+from .schema import containers, cycles, gone, graphs, identities, removals, runs
+from .selection import Removals
+
+# How many removals are searched at once, and for how long.
+PIECE = 20_000
+SEARCH_S = 1.0
 
 
-def list_runs(connection: Connection, limit: int | None = None) -> list[Row]:
-    """Runs, newest first."""
-    order = (runs.c.last_ms.desc(), runs.c.id.desc())
-    return connection.execute(select(runs).order_by(*order).limit(limit)).all()
+def list_runs(
+    connection: Connection, limit: int | None = None, host: str | None = None
+) -> list[Row]:
+    """Runs, of one host or of all, newest first."""
+    query = select(runs).order_by(runs.c.last_ms.desc(), runs.c.id.desc()).limit(limit)
+    if host is not None:
+        query = query.where(runs.c.host == host)
+    return connection.execute(query).all()
+
+
+def list_hosts(connection: Connection, limit: int) -> list[str]:
+    """Names of hosts, that of the newest cycle first."""
+    last_ms = func.max(runs.c.last_ms)
+    query = select(runs.c.host).group_by(runs.c.host).order_by(last_ms.desc()).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def newest_runs(connection: Connection, limit: int) -> list[Row]:
+    """The newest run of each host."""
+    return [find_run(connection, host=host) for host in list_hosts(connection, limit)]
 
 
 def find_run(
-    connection: Connection, run_id: str | None = None, boot_id: str | None = None
+    connection: Connection,
+    run_id: str | None = None,
+    boot_id: str | None = None,
+    host: str | None = None,
 ) -> Row | None:
     """The newest run that fits; None when there is none."""
     query = select(runs).order_by(runs.c.last_ms.desc(), runs.c.id.desc()).limit(1)
@@ -24,6 +49,8 @@ def find_run(
         query = query.where(runs.c.run_id == run_id)
     if boot_id is not None:
         query = query.where(runs.c.boot_id == boot_id)
+    if host is not None:
+        query = query.where(runs.c.host == host)
     return connection.execute(query).first()
 
 
@@ -65,15 +92,106 @@ def cycle_containers(connection: Connection, cycle: Row) -> list[Row]:
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0, -row.score))
 
 
-def recent_removals(connection: Connection, run: Row, limit: int) -> list[Row]:
-    """Containers that were, or should have been, removed; newest first."""
-    acted = (
-        select(cycles.c.id)
-        .where(cycles.c.run == run.id, (cycles.c.removed + cycles.c.unremoved) > 0)
-        .order_by(cycles.c.time_ms.desc())
+def removal_clauses(run: Row, wanted: Removals) -> list[Any]:
+    clauses: list[Any] = [removals.c.run == run.id]
+    if wanted.since_ms is not None:
+        clauses.append(removals.c.time_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        clauses.append(removals.c.time_ms <= wanted.until_ms)
+    if wanted.freed_kib:
+        clauses.append(removals.c.freed_kib >= wanted.freed_kib)
+    if wanted.text:
+        clauses.append(removals.c.text.contains(wanted.text, autoescape=True))
+    return clauses
+
+
+def removal_order(wanted: Removals) -> tuple[Any, ...]:
+    key = (removals.c.time_ms, removals.c.cycle, removals.c.position)
+    newest = (removals.c.time_ms.desc(), removals.c.cycle.desc(), removals.c.position.desc())
+    return {
+        "newest": newest,
+        "oldest": key,
+        "memory": (removals.c.freed_kib.desc(), *newest),
+        "cpu": (removals.c.freed_ns.desc(), *newest),
+    }[wanted.order]
+
+
+def find_removals(
+    connection: Connection, run: Row, wanted: Removals, limit: int, offset: int = 0
+) -> tuple[list[Row], int | None]:
+    """Containers that were, or should have been, removed; each with what it freed.
+
+    The second is None, or the time before which nothing was looked at: a text that is rare, in
+    a year that no cache holds, would take long.
+    """
+    if wanted.text and wanted.order == "newest":
+        keys, until_ms = _search_newest(connection, run, wanted, limit + offset)
+        return _removal_details(connection, keys[offset:]), until_ms
+    return _removal_details(connection, _keys(connection, run, wanted, limit, offset)), None
+
+
+def _keys(
+    connection: Connection, run: Row, wanted: Removals, limit: int, offset: int = 0
+) -> list[tuple[int, int]]:
+    query = (
+        select(removals.c.cycle, removals.c.position)
+        .where(*removal_clauses(run, wanted))
+        .order_by(*removal_order(wanted))
         .limit(limit)
+        .offset(offset)
     )
-    return _events(connection, containers, acted, limit)
+    return [(row.cycle, row.position) for row in connection.execute(query)]
+
+
+def _search_newest(
+    connection: Connection, run: Row, wanted: Removals, limit: int
+) -> tuple[list[tuple[int, int]], int | None]:
+    """A piece of time after the other, the newest first, until enough is found or time is up."""
+    deadline = time.monotonic() + SEARCH_S
+    found: list[tuple[int, int]] = []
+    while True:
+        edge_ms = _piece_before(connection, run, wanted)
+        piece = wanted if edge_ms is None else replace(wanted, since_ms=edge_ms + 1)
+        found += _keys(connection, run, piece, limit - len(found))
+        if edge_ms is None or len(found) == limit:
+            return found, None
+        wanted = replace(wanted, until_ms=edge_ms)
+        if time.monotonic() > deadline:
+            return found, edge_ms
+
+
+def _piece_before(connection: Connection, run: Row, wanted: Removals) -> int | None:
+    """The time where the newest PIECE rows begin; None when there are no more than that."""
+    everything = replace(wanted, text="", freed_kib=0)
+    query = (
+        select(removals.c.time_ms)
+        .where(*removal_clauses(run, everything))
+        .order_by(*removal_order(everything))
+    )
+    edge_ms = connection.execute(query.limit(1).offset(PIECE)).scalar()
+    if edge_ms is None:
+        return None
+    # A cycle may have more rows than a piece: it is never cut.
+    newest_ms = connection.execute(query.limit(1)).scalar_one()
+    return min(edge_ms, newest_ms - 1)
+
+
+def _removal_details(connection: Connection, keys: list[tuple[int, int]]) -> list[Row]:
+    query = (
+        select(
+            containers, cycles.c.time_ms, cycles.c.seq, identities.c.container_id,
+            identities.c.name, identities.c.image, removals.c.freed_kib, removals.c.done,
+        )
+        .join(cycles, cycles.c.id == containers.c.cycle)
+        .join(identities, identities.c.id == containers.c.identity)
+        .join(removals, (removals.c.run == cycles.c.run)
+              & (removals.c.time_ms == cycles.c.time_ms)
+              & (removals.c.cycle == cycles.c.id)
+              & (removals.c.position == containers.c.position))
+        .where(containers.c.cycle.in_({cycle for cycle, _position in keys}))
+    )
+    rows = {(row.cycle, row.position): row for row in connection.execute(query)}
+    return [rows[key] for key in keys]
 
 
 def recent_gone(connection: Connection, run: Row, limit: int) -> list[Row]:
@@ -84,24 +202,27 @@ def recent_gone(connection: Connection, run: Row, limit: int) -> list[Row]:
         .order_by(cycles.c.time_ms.desc())
         .limit(limit)
     )
-    return _events(connection, gone, lossy, limit)
-
-
-def _events(connection: Connection, table: Any, wanted: Any, limit: int) -> list[Row]:
-    ids: Iterable[int] = connection.execute(wanted).scalars().all()
+    ids = connection.execute(lossy).scalars().all()
     query = (
-        select(table, cycles.c.time_ms, cycles.c.seq)
-        .join(cycles, cycles.c.id == table.c.cycle)
-        .where(table.c.cycle.in_(ids))
-        .order_by(cycles.c.time_ms.desc(), table.c.position)
+        select(gone, cycles.c.time_ms, cycles.c.seq)
+        .join(cycles, cycles.c.id == gone.c.cycle)
+        .where(gone.c.cycle.in_(ids), gone.c.removed.is_(False))
+        .order_by(cycles.c.time_ms.desc(), gone.c.position)
         .limit(limit)
     )
-    if table is containers:
-        query = (
-            query.join(identities, identities.c.id == containers.c.identity)
-            .add_columns(identities.c.container_id, identities.c.name, identities.c.image)
-            .where(containers.c.decision != "keep")
-        )
-    else:
-        query = query.where(gone.c.removed.is_(False))
     return connection.execute(query).all()
+
+
+def few_removals(connection: Connection, run: Row, limit: int) -> list[Row] | None:
+    """All containers that were removed, oldest first; None when there are more than `limit`."""
+    query = (
+        select(removals.c.time_ms, removals.c.freed_kib, identities.c.image)
+        .join(containers, (containers.c.cycle == removals.c.cycle)
+              & (containers.c.position == removals.c.position))
+        .join(identities, identities.c.id == containers.c.identity)
+        .where(removals.c.run == run.id, removals.c.done)
+        .order_by(removals.c.time_ms, removals.c.cycle, removals.c.position)
+        .limit(limit + 1)
+    )
+    rows = connection.execute(query).all()
+    return rows if len(rows) <= limit else None

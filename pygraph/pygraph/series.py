@@ -1,144 +1,174 @@
-"""A run as lines over time, in at most N points: what both the PNGs and the page draw."""
+"""A run as lines over time, in at most N points: what both the pictures and the page draw."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.engine import Connection, Row
 
 from .display import visible
-from .schema import containers, cycles, gone, identities
+from .rollup import LARGEST, MEASURES, Source, combine, sources, total
+from .schema import (
+    CONTAINER_MEASURES,
+    SPAN_MEASURES,
+    containers,
+    cycles,
+    identities,
+    span_containers,
+    spans,
+)
 
 TOP_SERIES = 12
 NS_PER_MS = 1_000_000
 DAY_S = 86_400
-# Lengths of a bucket that people know; beyond, whole days.
+# Lengths of a bucket that people know; beyond, whole days. From ten minutes on, whole spans.
 BUCKETS_S = (
-    1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 900, 1200, 1800,
+    1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800,
     3600, 7200, 10_800, 14_400, 21_600, 28_800, 43_200, DAY_S,
 )
 LABEL_LENGTH = 28
+CPU = ("ran_ns", "waited_ns")
+MEMORY = ("anon_kib", "file_kib")
 
 
 @dataclass(frozen=True)
 class Timeline:
     """Cycles in buckets of equal length; a bucket is one cycle while there are few of them.
 
-    Lists run in parallel. A bucket ends at `times_ms`; memory is in KiB, counts are means
-    for one cycle but `removed_sum`, and `capacity_ns` is the CPU time the host had.
+    Lists run in parallel: a bucket ends at `times_ms`, and `sums` holds the measures of a span
+    (see rollup.MEASURES) over each bucket. The first bucket begins after `start_ms`.
     """
 
-    first_ms: int
+    sources: list[Source]
     bucket_ms: int
     start_ms: int
     aggregated: bool
     keys: list[int]
     times_ms: list[int]
-    cycles: list[int]
-    total_kib: list[float]
-    used_kib: list[float]
-    used_max_kib: list[float]
-    unreclaimable_kib: list[float]
-    kept: list[float]
-    removed: list[float]
-    unremoved: list[float]
-    removed_sum: list[int]
-    capacity_ns: list[int]
+    sums: dict[str, list[float]]
+
+    @property
+    def cycles(self) -> list[int]:
+        return [int(count) for count in self.sums["cycles"]]
+
+    def mean(self, name: str, divisor: str = "cycles") -> list[float]:
+        """A measure of one cycle, or for one of another measure, where that is not nothing."""
+        return [
+            value / count if count else 0.0
+            for value, count in zip(self.sums[name], self.sums[divisor])
+        ]
+
+    def largest(self, name: str) -> list[float]:
+        return self.sums[name]
+
+    def capacity_ns(self) -> list[float]:
+        """CPU time that the host had."""
+        return [max(1.0, value * NS_PER_MS) for value in self.sums["capacity_ms"]]
 
 
 @dataclass(frozen=True)
 class Series:
-    """`is_rest` marks the sum of all that have no series of their own."""
+    """Two measures of one container; `is_rest` marks the sum of all that have no series."""
 
     label: str
-    values: list[float]
+    first: list[float]
+    second: list[float]
     is_rest: bool = False
 
 
 def timeline(
-    connection: Connection, run: Row, points: int, last_cycles: int | None = None
-) -> Timeline:
-    """All of a run, or its last cycles only."""
-    first_ms, last_ms, count = _window(connection, run, last_cycles)
-    bucket_ms = 1 if count <= points else _round_up((last_ms - first_ms + 1) / points)
-    bucket = _bucket(first_ms, bucket_ms)
-    used = cycles.c.total_kib - cycles.c.free_kib
-    query = (
-        select(
-            bucket.label("key"),
-            func.max(cycles.c.time_ms),
-            func.count(),
-            func.avg(cycles.c.total_kib),
-            func.avg(used),
-            func.max(used),
-            func.avg(cycles.c.total_kib - cycles.c.available_kib),
-            func.avg(cycles.c.kept),
-            func.avg(cycles.c.removed),
-            func.avg(cycles.c.unremoved),
-            func.sum(cycles.c.removed),
-            func.sum(cycles.c.interval_ms * cycles.c.cpus) * NS_PER_MS,
-        )
-        .where(*_inside(run, first_ms))
-        .group_by(bucket)
-        .order_by(bucket)
-    )
-    rows = connection.execute(query).all()
-    columns = [list(column) for column in zip(*rows)] or [[] for _ in range(12)]
-    start_ms = first_ms - (_first_interval(connection, run, first_ms) or 1000)
-    return Timeline(first_ms, bucket_ms, start_ms, count > points, *columns)
-
-
-def cpu_by_container(connection: Connection, run: Row, time: Timeline) -> list[Series]:
-    """Fractions of the host. CPU of containers that died in a window counts as `others`."""
-    died = _sum_per_bucket(connection, run, time, gone, gone.c.ran_ns)
-    divisors = [max(1, capacity) for capacity in time.capacity_ns]
-    return _by_container(connection, run, time, containers.c.ran_ns, divisors, died)
-
-
-def anon_by_container(connection: Connection, run: Row, time: Timeline) -> list[Series]:
-    """Anonymous memory in KiB, the mean of the cycles in each bucket."""
-    return _by_container(connection, run, time, containers.c.anon_kib, time.cycles, {})
-
-
-def _by_container(
     connection: Connection,
     run: Row,
-    time: Timeline,
-    column: Any,
-    divisors: list[int],
-    extra: dict[int, int],
-) -> list[Series]:
-    top = _top(connection, run, time, column)
-    totals = _sum_per_bucket(connection, run, time, containers, column)
-    values = {identity: dict.fromkeys(time.keys, 0) for identity in top}
-    for key, identity, value in _top_per_bucket(connection, run, time, column, list(top)):
-        values[identity][key] = value
-    series = []
-    for identity, label in top.items():
-        line = [value / divisor for value, divisor in zip(values[identity].values(), divisors)]
-        series.append(Series(label, line))
-    rest = [
-        (totals.get(key, 0) + extra.get(key, 0) - sum(line[key] for line in values.values()))
-        / divisor
-        for key, divisor in zip(time.keys, divisors)
-    ]
-    if any(rest):
-        series.append(Series("others", rest, is_rest=True))
-    return series
+    points: int,
+    first_ms: int | None = None,
+    last_ms: int | None = None,
+) -> Timeline:
+    """All of a run, or its cycles from one time to another, both included."""
+    first_ms = run.first_ms if first_ms is None else max(first_ms, run.first_ms)
+    last_ms = run.last_ms if last_ms is None else min(last_ms, run.last_ms)
+    aggregated = _more_than(connection, run, first_ms, last_ms, points)
+    bucket_ms = _round_up((last_ms - first_ms + 1) / (points - 1)) if aggregated else 1
+    begin_ms = first_ms - first_ms % bucket_ms
+    parts = sources(run, bucket_ms, begin_ms, last_ms + 1)
+    merged: dict[int, list[float]] = {}
+    for part in parts:
+        for key, *values in connection.execute(_sums(run, part, bucket_ms)):
+            known = merged.get(key)
+            merged[key] = values if known is None else _merge(known, values)
+    keys = sorted(merged)
+    times_ms = [int(merged[key][0]) for key in keys]
+    sums = {
+        name: [float(merged[key][index]) for key in keys]
+        for index, name in enumerate(SPAN_MEASURES, start=1)
+    }
+    start_ms = begin_ms if aggregated else first_ms - _interval(connection, run, first_ms)
+    if aggregated and keys:
+        start_ms = max(start_ms, min(run.first_ms, times_ms[0]) - _interval(
+            connection, run, run.first_ms))
+    return Timeline(parts, bucket_ms, start_ms, aggregated, keys, times_ms, sums)
 
 
-def _window(connection: Connection, run: Row, last_cycles: int | None) -> tuple[int, int, int]:
-    if last_cycles is None or run.cycles <= last_cycles:
-        return run.first_ms, run.last_ms, run.cycles
+def last_cycles(connection: Connection, run: Row, count: int) -> int:
+    """The time of the first of the last so many cycles."""
+    if run.cycles <= count:
+        return run.first_ms
     query = (
         select(cycles.c.time_ms)
         .where(cycles.c.run == run.id)
         .order_by(cycles.c.time_ms.desc())
-        .offset(last_cycles - 1)
+        .offset(count - 1)
         .limit(1)
     )
-    return connection.execute(query).scalar_one(), run.last_ms, last_cycles
+    return connection.execute(query).scalar_one()
+
+
+def by_container(
+    connection: Connection, run: Row, time: Timeline, measures: tuple[str, str]
+) -> list[Series]:
+    """The containers with the largest sum of two measures, the largest first, then the rest.
+
+    CPU, of the containers that died in a window too (they are in the rest), is a fraction of the
+    host's; memory is in KiB, the mean of the cycles in each bucket.
+    """
+    divisors = time.capacity_ns() if measures == CPU else time.sums["cycles"]
+    top = _top(connection, run, time, measures)
+    values = {identity: [[0.0] * len(time.keys) for _ in measures] for identity in top}
+    place = {key: index for index, key in enumerate(time.keys)}
+    for key, identity, *both in _top_per_bucket(connection, run, time, measures, list(top)):
+        for line, value in zip(values[identity], both):
+            line[place[key]] += value
+    rest = [
+        [sum(column) for column in zip(*(time.sums[name] for name in _all_of(measure)))]
+        for measure in measures
+    ]
+    for lines in values.values():
+        for line, own in zip(rest, lines):
+            line[:] = [value - part for value, part in zip(line, own)]
+    found = [Series(label, *_divide(values[identity], divisors)) for identity, label in top.items()]
+    # Fractions of a KiB are what rounding leaves.
+    if any(value >= 0.5 for line in rest for value in line):
+        found.append(Series("others", *_divide(rest, divisors), is_rest=True))
+    return found
+
+
+def _all_of(measure: str) -> Iterable[str]:
+    return (measure, f"gone_{measure}") if measure in CPU else (measure,)
+
+
+def _divide(lines: list[list[float]], divisors: list[float]) -> list[list[float]]:
+    return [
+        [max(0.0, value) / divisor for value, divisor in zip(line, divisors)] for line in lines
+    ]
+
+
+def _more_than(
+    connection: Connection, run: Row, first_ms: int, last_ms: int, count: int
+) -> bool:
+    source = Source(None, first_ms, last_ms + 1)
+    some = select(cycles.c.id).where(*source.cycle_clauses(run)).limit(count + 1).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one() > count
 
 
 def _round_up(length_ms: float) -> int:
@@ -148,74 +178,110 @@ def _round_up(length_ms: float) -> int:
     return math.ceil(length_ms / (DAY_S * 1000)) * DAY_S * 1000
 
 
-def _first_interval(connection: Connection, run: Row, first_ms: int) -> int | None:
-    query = select(cycles.c.interval_ms).where(
-        cycles.c.run == run.id, cycles.c.time_ms == first_ms
+def _interval(connection: Connection, run: Row, time_ms: int) -> int:
+    query = (
+        select(cycles.c.interval_ms)
+        .where(cycles.c.run == run.id, cycles.c.time_ms >= time_ms)
+        .order_by(cycles.c.time_ms)
+        .limit(1)
     )
-    return connection.execute(query.limit(1)).scalar()
+    return connection.execute(query).scalar() or 1000
 
 
-def _bucket(first_ms: int, bucket_ms: int) -> Any:
-    """Start of a cycle's bucket, after first_ms.
+def _bucket(column: Any, bucket_ms: int) -> Any:
+    """Start of the bucket of a time.
 
     Not a division: `/` means a fraction in SQLAlchemy 2 and a whole number in 1.4, and 1.4
     keeps a statement with an operator of our own in its cache anew each time.
     """
-    age_ms = cycles.c.time_ms - first_ms
-    return age_ms - age_ms % bucket_ms
+    return column - column % bucket_ms
 
 
-def _inside(run: Row, first_ms: int) -> tuple[Any, Any]:
-    return cycles.c.run == run.id, cycles.c.time_ms >= first_ms
+def _sums(run: Row, part: Source, bucket_ms: int) -> Any:
+    if part.length_ms is None:
+        bucket = _bucket(cycles.c.time_ms, bucket_ms).label("bucket")
+        sums = [combine(name, MEASURES[name]) for name in SPAN_MEASURES]
+        query = select(bucket, func.max(cycles.c.time_ms), *sums)
+        return query.where(*part.cycle_clauses(run)).group_by("bucket")
+    bucket = _bucket(spans.c.start_ms, bucket_ms).label("bucket")
+    sums = [combine(name, spans.c[name]) for name in SPAN_MEASURES]
+    query = select(bucket, func.max(spans.c.end_ms), *sums)
+    return query.where(*part.span_clauses(run, spans)).group_by("bucket")
 
 
-def _sum_per_bucket(
-    connection: Connection, run: Row, time: Timeline, table: Any, column: Any
-) -> dict[int, int]:
-    bucket = _bucket(time.first_ms, time.bucket_ms)
-    query = (
-        select(bucket, func.sum(column))
-        .select_from(cycles.join(table, table.c.cycle == cycles.c.id))
-        .where(*_inside(run, time.first_ms))
-        .group_by(bucket)
-    )
-    return {key: value for key, value in connection.execute(query)}
+def _merge(one: list[float], other: list[float]) -> list[float]:
+    """The measures of two parts of one bucket, after the time where it ends."""
+    return [
+        max(a, b) if index == 0 or SPAN_MEASURES[index - 1] in LARGEST else a + b
+        for index, (a, b) in enumerate(zip(one, other))
+    ]
 
 
-def _top(connection: Connection, run: Row, time: Timeline, column: Any) -> dict[int, str]:
+def _rows(run: Row, part: Source, bucket_ms: int, wanted: list[int] | None) -> Any:
+    """Containers of a part: bucket, identity and the sums of CONTAINER_MEASURES."""
+    table = containers if part.length_ms is None else span_containers
+    sums = [total(table.c[name]).label(name) for name in CONTAINER_MEASURES]
+    if part.length_ms is None:
+        source = cycles.join(containers, containers.c.cycle == cycles.c.id)
+        clauses, time_ms = part.cycle_clauses(run), cycles.c.time_ms
+    else:
+        source, clauses = span_containers, part.span_clauses(run, span_containers)
+        time_ms = span_containers.c.start_ms
+    if wanted is None:
+        query = select(table.c.identity, *sums).group_by(table.c.identity)
+    else:
+        bucket = _bucket(time_ms, bucket_ms).label("bucket")
+        query = select(bucket, table.c.identity, *sums).group_by("bucket", table.c.identity)
+        query = query.where(table.c.identity.in_(wanted))
+    return query.select_from(source).where(*clauses)
+
+
+def _top(
+    connection: Connection, run: Row, time: Timeline, measures: tuple[str, str]
+) -> dict[int, str]:
     """Identity and label of the largest consumers, the largest first."""
+    parts = [_rows(run, part, time.bucket_ms, None) for part in time.sources]
+    rows = union_all(*parts).subquery()
+    size = func.sum(rows.c[measures[0]] + rows.c[measures[1]])
     query = (
-        select(identities)
-        .join(containers, containers.c.identity == identities.c.id)
-        .join(cycles, cycles.c.id == containers.c.cycle)
-        .where(*_inside(run, time.first_ms))
-        .group_by(identities.c.id)
-        .having(func.sum(column) > 0)
-        .order_by(func.sum(column).desc(), identities.c.id)
+        select(rows.c.identity)
+        .group_by(rows.c.identity)
+        .having(size > 0)
+        .order_by(size.desc(), rows.c.identity)
         .limit(TOP_SERIES)
     )
-    rows = connection.execute(query).all()
-    names = [row.name for row in rows]
-    return {row.id: _label(row, names.count(row.name) == 1) for row in rows}
+    order = connection.execute(query).scalars().all()
+    found = connection.execute(select(identities).where(identities.c.id.in_(order)))
+    known = {row.id: row for row in found}
+    names = [row.name for row in known.values()]
+    return {
+        identity: _label(known[identity], names.count(known[identity].name) == 1)
+        for identity in order
+    }
 
 
 def _label(row: Row, unique: bool) -> str:
-    name = visible(row.name)
-    if len(name) > LABEL_LENGTH:
-        name = f"{name[:LABEL_LENGTH - 1]}…"
+    name = shorten(row.name)
     if not name:
         return row.container_id[:12]
     return name if unique else f"{name} {row.container_id[:6]}"
 
 
+def shorten(name: str) -> str:
+    shown = visible(name)
+    return shown if len(shown) <= LABEL_LENGTH else f"{shown[:LABEL_LENGTH - 1]}…"
+
+
 def _top_per_bucket(
-    connection: Connection, run: Row, time: Timeline, column: Any, top: list[int]
-) -> list[Row]:
-    bucket = _bucket(time.first_ms, time.bucket_ms)
-    query = (
-        select(bucket, containers.c.identity, func.sum(column))
-        .select_from(cycles.join(containers, containers.c.cycle == cycles.c.id))
-        .where(*_inside(run, time.first_ms), containers.c.identity.in_(top))
-        .group_by(bucket, containers.c.identity)
-    )
-    return connection.execute(query).all()
+    connection: Connection,
+    run: Row,
+    time: Timeline,
+    measures: tuple[str, str],
+    top: list[int],
+) -> list[tuple[Any, ...]]:
+    columns = [CONTAINER_MEASURES.index(name) + 2 for name in measures]
+    return [
+        (row[0], row[1], *(row[index] for index in columns))
+        for part in time.sources
+        for row in connection.execute(_rows(run, part, time.bucket_ms, top))
+    ]

@@ -1,59 +1,131 @@
-"""Cycles in SQLite: one transaction stores one record, once."""
+"""Cycles in a database: one transaction stores one record, once.
 
+SQLite in the data folder, or what DATABASE_URL names; only this file knows the difference.
+"""
+
+import resource
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Table, create_engine, delete, event, insert, select, text, update
 from sqlalchemy.engine import Connection, Engine, Row
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.engine.url import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool
 
-from . import schema
+from . import summary
+from .migrations import WrongVersion, prepare
 from .queries import find_run
-from .schema import containers, cycles, gone, graphs, identities, runs
+from .rollup import SHORT_MS, roll_up
+from .schema import containers, cycles, gone, graphs, identities, removals, runs
 
 BUSY_TIMEOUT_S = 30
-# What an outcome begins with when the container no longer runs as it did.
-DONE = ("removed", "gone", "stopped", "paused")
 IDENTITY_BATCH = 500
+# How long sums may hold up a record that arrives meanwhile.
+ROLL_UP_S = 0.01
+PAGE_KIB = resource.getpagesize() // 1024
+# Any number will do, as long as every pygraph of a database takes the same.
+WRITER_LOCK = 0x70796772
+
+# Identities that need no look into the database: 5 MB.
+KNOWN_MAX = 10_000
 
 Record = dict[str, Any]
+Identities = dict[tuple[str, str, str], int]
+
+# As text: SQLAlchemy looks through every statement of its own each time, for its cache.
+FIND_RUN = text("SELECT id FROM runs WHERE boot_id = :boot_id AND run_id = :run_id")
+FIND_CYCLE = text("SELECT id FROM cycles WHERE run = :run AND seq = :seq")
+COUNT_CYCLE = text("""
+    UPDATE runs SET
+        cycles = cycles + 1,
+        first_ms = CASE WHEN first_ms > :time_ms THEN :time_ms ELSE first_ms END,
+        last_ms = CASE WHEN last_ms < :time_ms THEN :time_ms ELSE last_ms END,
+        rolled_ms = CASE WHEN rolled_ms > :rolled_ms THEN :rolled_ms ELSE rolled_ms END
+    WHERE id = :run
+""")
 
 
 class StoreError(Exception):
-    """The data folder cannot be used; the text says why in one line."""
+    """The database cannot be used; the text says why in one line."""
+
+
+class Meter:
+    """What pygraph itself costs: the CPU time since the last look, and its memory."""
+
+    def __init__(self) -> None:
+        self.store_us: int | None = None
+        self._cpu_ns = time.process_time_ns()
+
+    def costs(self) -> Record:
+        """The columns server_* of a cycle; the time is what storing the record before took."""
+        before, self._cpu_ns = self._cpu_ns, time.process_time_ns()
+        return {
+            "server_cpu_ns": self._cpu_ns - before,
+            "server_rss_kib": int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_KIB,
+            "server_store_us": self.store_us,
+        }
 
 
 class Store:
-    """The engines of one data folder: `reader` for queries, `writer` for changes."""
+    """The engines of one database: `reader` for queries, `writer` for changes."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, url: str | None = None) -> None:
         self.data_dir = data_dir
-        self.path = data_dir / "pygraph.sqlite3"
-        self.reader = _make_engine(self.path)
-        self.writer = self.reader.execution_options(write=True)
+        where = url or f"sqlite:///{data_dir / 'pygraph.sqlite3'}"
+        self.meter = Meter()
+        # Threads take turns here: SQLite's own waiting is a sleep, and unfair.
+        self._turn = threading.Lock()
+        self._known: Identities = {}
         try:
+            self.reader = _make_engine(where)
+            shown = self.reader.url.render_as_string(hide_password=True)
+            self.writer = self.reader.execution_options(write=True)
             data_dir.mkdir(parents=True, exist_ok=True)
-            with self.writer.begin() as connection:
-                _prepare(connection, self.path)
+            with self.write() as connection:
+                prepare(connection)
         except OSError as error:
             raise StoreError(f"data folder {data_dir}: {error.strerror}") from error
+        except (ArgumentError, ImportError, NoSuchModuleError) as error:
+            raise StoreError(f"DATABASE_URL: {error}") from error
+        except WrongVersion as error:
+            raise StoreError(f"database {shown}: {error}") from error
         except DatabaseError as error:
-            raise StoreError(f"database {self.path}: {error.orig}") from error
+            reason = " ".join(str(error.orig).split())
+            raise StoreError(f"database {shown}: {reason}") from error
 
     def close(self) -> None:
         self.reader.dispose()
 
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that changes something; one at a time."""
+        with self._turn, self.writer.begin() as connection:
+            yield connection
+
     def add_cycle(self, record: Record) -> bool:
         """Store a checked record; False when it is there already."""
-        with self.writer.begin() as connection:
-            return insert_cycle(connection, record)
+        start = time.perf_counter_ns()
+        with self._turn:
+            try:
+                with self.writer.begin() as connection:
+                    stored = insert_cycle(connection, record, self.meter.costs(), self._known)
+            except BaseException:
+                self._known.clear()
+                raise
+            if len(self._known) > KNOWN_MAX:
+                self._known.clear()
+        self.meter.store_us = (time.perf_counter_ns() - start) // 1000
+        return stored
 
     def finish(self, boot_id: str, run_id: str) -> Row | None:
         """Mark a run as finished; the run, or None when no cycle of it is stored."""
-        with self.writer.begin() as connection:
+        with self.write() as connection:
             run = find_run(connection, run_id, boot_id)
             if run is None:
                 return None
@@ -63,27 +135,39 @@ class Store:
     def record_graph(self, run: Row, name: str, path: str) -> None:
         """Remember that the file at `path` shows `run` as it was when the row was read."""
         values = {"run": run.id, "name": name, "cycles": run.cycles}
-        statement = upsert(graphs).values(path=path, **values)
-        with self.writer.begin() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["path"], set_=values)
-            )
+        with self.write() as connection:
+            connection.execute(delete(graphs).where(graphs.c.path == path))
+            connection.execute(insert(graphs), [{"path": path, **values}])
+
+    def roll_up(self) -> bool:
+        """Bring the sums of some run up to date; False when there was nothing to do."""
+        behind = runs.c.rolled_ms + SHORT_MS <= runs.c.last_ms
+        with self.reader.connect() as connection:
+            run = connection.execute(select(runs.c.id).where(behind).limit(1)).scalar()
+        if run is None:
+            return False
+        with self.write() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run)).one()
+            roll_up(connection, row, ROLL_UP_S)
+        return True
 
 
-def _make_engine(path: Path) -> Engine:
+def _make_engine(url: str) -> Engine:
+    # The first is what many hosts put into DATABASE_URL, the second what SQLAlchemy knows.
+    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    sqlite = parsed.get_backend_name() == "sqlite"
+    arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False} if sqlite else {}
     engine = create_engine(
-        f"sqlite:///{path}",
-        future=True,
-        poolclass=QueuePool,
-        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+        parsed, future=True, poolclass=QueuePool, pool_pre_ping=not sqlite, connect_args=arguments
     )
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
+    if sqlite:
+        event.listen(engine, "connect", _on_sqlite_connect)
+    event.listen(engine, "begin", _on_sqlite_begin if sqlite else _on_begin)
     return engine
 
 
-def _on_connect(connection: Any, _record: Any) -> None:
-    # sqlite3 must not begin transactions by itself: _on_begin does.
+def _on_sqlite_connect(connection: Any, _record: Any) -> None:
+    # sqlite3 must not begin transactions by itself: _on_sqlite_begin does.
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode = WAL")
     # The sender deletes its copy when it has our answer, so a commit must outlive a power cut.
@@ -91,69 +175,60 @@ def _on_connect(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _on_begin(connection: Connection) -> None:
+def _on_sqlite_begin(connection: Connection) -> None:
     # A read that turns into a write fails at once when another writer was in between;
     # a writer that says so from the start waits for its turn.
     write = connection.get_execution_options().get("write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _prepare(connection: Connection, path: Path) -> None:
-    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-    if version == schema.VERSION:
-        return
-    if version == 0 and tables == 0:
-        schema.metadata.create_all(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version = {schema.VERSION}")
-        return
-    raise StoreError(
-        f"database {path}: schema version {version}, this pygraph knows {schema.VERSION};"
-        " use another data folder or the pygraph that wrote it"
-    )
+def _on_begin(connection: Connection) -> None:
+    # The other databases would let two writers in at once.
+    if connection.get_execution_options().get("write", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
 
-def insert_cycle(connection: Connection, record: Record) -> bool:
+def insert_cycle(
+    connection: Connection,
+    record: Record,
+    costs: Record | None = None,
+    known: Identities | None = None,
+) -> bool:
     """Insert a checked record inside the caller's write transaction; False for a duplicate.
 
-    The transaction holds the write lock from its start, so what is not there stays away.
+    The transaction holds the write lock from its start, so what is not there stays away. `known`
+    grows by the identities that were found or made; should the transaction fail, forget them.
     """
     run = _run_key(connection, record)
-    same = select(cycles.c.id).where(cycles.c.run == run, cycles.c.seq == record["seq"])
-    if connection.execute(same).first() is not None:
+    if connection.execute(FIND_CYCLE, {"run": run, "seq": record["seq"]}).first() is not None:
         return False
-    result = connection.execute(insert(cycles), _cycle_values(run, record))
+    result = connection.execute(insert(cycles), _cycle_values(run, record, costs or {}))
     cycle = result.inserted_primary_key[0]
-    _insert_containers(connection, cycle, record["containers"])
+    _insert_containers(connection, cycle, record["containers"], {} if known is None else known)
+    _insert_removals(connection, run, cycle, record)
     _insert_gone(connection, cycle, record["gone"])
-    connection.execute(
-        update(runs)
-        .where(runs.c.id == run)
-        .values(
-            cycles=runs.c.cycles + 1,
-            first_ms=func.min(runs.c.first_ms, record["time"]),
-            last_ms=func.max(runs.c.last_ms, record["time"]),
-        )
-    )
+    _count_cycle(connection, run, record["time"])
     return True
+
+
+def _count_cycle(connection: Connection, run: int, time_ms: int) -> None:
+    values = {"run": run, "time_ms": time_ms, "rolled_ms": time_ms - time_ms % SHORT_MS}
+    connection.execute(COUNT_CYCLE, values)
 
 
 def _run_key(connection: Connection, record: Record) -> int:
     key = {"boot_id": record["boot_id"], "run_id": record["run_id"]}
-    run = connection.execute(select(runs.c.id).filter_by(**key)).scalar()
+    run = connection.execute(FIND_RUN, key).scalar()
     if run is not None:
         return run
-    start = {"first_ms": record["time"], "last_ms": record["time"], "cycles": 0}
+    time_ms = record["time"]
+    start = {"first_ms": time_ms, "last_ms": time_ms, "cycles": 0,
+             "rolled_ms": time_ms - time_ms % SHORT_MS}
     values = {**key, **start, "host": record["host"], "finished": False}
     return connection.execute(insert(runs), values).inserted_primary_key[0]
 
 
-def _cycle_values(run: int, record: Record) -> Record:
-    acted = [row for row in record["containers"] if row["decision"] != "keep"]
-    removed = sum(row["outcome"].startswith(DONE) for row in acted)
-    kept = sum(
-        row["rank"] is not None and row["decision"] == "keep" for row in record["containers"]
-    )
+def _cycle_values(run: int, record: Record, costs: Record) -> Record:
     same = ("seq", "interval_ms", "cpus", "final", "no_removal")
     return {
         "run": run,
@@ -161,55 +236,65 @@ def _cycle_values(run: int, record: Record) -> Record:
         **{name: record[name] for name in same},
         **{f"{name}_kib": value for name, value in record["memory_kib"].items()},
         **{f"self_{name}": value for name, value in record["self"].items()},
-        "kept": kept,
-        "removed": removed,
-        "unremoved": len(acted) - removed,
-        "gone": sum(not row["removed"] for row in record["gone"]),
+        **summary.counts(record),
+        **costs,
     }
 
 
-def _insert_containers(connection: Connection, cycle: int, rows: list[Record]) -> None:
-    if not rows:
-        return
-    known = _known_identities(connection, rows)
+def _insert_containers(
+    connection: Connection, cycle: int, rows: list[Record], known: Identities
+) -> None:
     new = [row for row in rows if _identity(row) not in known]
     if new:
         names = ("container_id", "name", "image")
-        connection.execute(insert(identities), [dict(zip(names, _identity(row))) for row in new])
-        known.update(_known_identities(connection, new))
-    values = [
-        {
-            "cycle": cycle,
-            "position": position,
-            "identity": known[_identity(row)],
-            **{key: value for key, value in row.items() if key not in ("id", "name", "image")},
-        }
+        values = [dict(zip(names, _identity(row))) for row in new]
+        _insert(connection, identities, values, "ON CONFLICT DO NOTHING")
+        known.update(_stored_identities(connection, new))
+    _insert(connection, containers, [
+        {**row, "cycle": cycle, "position": position, "identity": known[_identity(row)]}
         for position, row in enumerate(rows)
-    ]
-    connection.execute(insert(containers), values)
+    ])
+
+
+def _insert_removals(connection: Connection, run: int, cycle: int, record: Record) -> None:
+    _insert(connection, removals, [
+        summary.removal_row(run, record["time"], cycle, position, row)
+        for position, row in enumerate(record["containers"])
+        if row["decision"] != "keep"
+    ])
 
 
 def _insert_gone(connection: Connection, cycle: int, rows: list[Record]) -> None:
-    values = [
-        {
-            "cycle": cycle,
-            "position": position,
-            "container_id": row["id"],
-            **{key: value for key, value in row.items() if key != "id"},
-        }
+    _insert(connection, gone, [
+        {**row, "cycle": cycle, "position": position, "container_id": row["id"]}
         for position, row in enumerate(rows)
-    ]
-    if values:
-        connection.execute(insert(gone), values)
+    ])
+
+
+def _insert(connection: Connection, table: Table, rows: list[Record], rest: str = "") -> None:
+    """Insert rows that may hold more than the table's columns.
+
+    For SQLite past SQLAlchemy, which takes as long for the parameters as SQLite for the rows.
+    """
+    if not rows:
+        return
+    names = [column.name for column in table.c if column.name in rows[0] and column.name != "id"]
+    sqlite = connection.dialect.name == "sqlite"
+    places = ", ".join("?" if sqlite else f":{name}" for name in names)
+    quoted = ", ".join(f'"{name}"' for name in names)
+    statement = f"INSERT INTO {table.name} ({quoted}) VALUES ({places}) {rest}"
+    if sqlite:
+        values = itemgetter(*names)
+        connection.exec_driver_sql(statement, [values(row) for row in rows])
+    else:
+        connection.execute(text(statement), rows)
 
 
 def _identity(row: Record) -> tuple[str, str, str]:
     return row["id"], row["name"], row["image"]
 
 
-def _known_identities(
-    connection: Connection, rows: list[Record]
-) -> dict[tuple[str, str, str], int]:
+def _stored_identities(connection: Connection, rows: list[Record]) -> Identities:
     known = {}
     for batch in _batches([row["id"] for row in rows], IDENTITY_BATCH):
         found = connection.execute(

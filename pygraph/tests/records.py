@@ -109,6 +109,7 @@ class Lab:
         return {"id": f"{self.random.getrandbits(256):064x}", "name": letters,
                 "image": f"cmgr/{kind}:1", "cpu": cpu,
                 "anon": int(anon * self.random.uniform(0.3, 1)),
+                "file": int(2_000 * self.random.uniform(0.2, 8)),
                 "cgroup_id": self.random.randrange(10**6), "row": {}}
 
     def _ranked(self) -> list[Json]:
@@ -134,7 +135,9 @@ class Lab:
             position, id=one["id"], name=one["name"], image=one["image"],
             cgroup_id=one["cgroup_id"], rank=position + 1, score=one["score"],
             cpu_share=one["cpu_share"], memory_share=one["memory_share"], anon_kib=one["anon"],
-            usage_kib=one["anon"] + 3_000, margin=one["score"] - line,
+            file_kib=one["file"], usage_kib=one["anon"] + one["file"] + 900,
+            waited_ns=int(one["cpu_share"] * INTERVAL_MS * 50_000 * CPUS * (count - 4)),
+            margin=one["score"] - line,
             ran_ns=int(one["cpu_share"] * INTERVAL_MS * 1_000_000 * CPUS),
             decision="keep" if keep else "remove", outcome="kept" if keep else "removed",
             reason=f"among the {2 if kind == 'high' else 3} {kind}est, {place}" if keep

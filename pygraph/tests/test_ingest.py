@@ -11,7 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from pygraph import BODY_MAX_BYTES
+from pygraph import BODY_MAX_BYTES, create_app
+from pygraph.schema import VERSION
 from records import container, cycle, gone
 
 URL = "/api/v1/cycles"
@@ -58,7 +59,7 @@ def test_stores_every_field(client: FlaskClient, data_dir: Path) -> None:
     assert rows(data_dir, "SELECT cgroup_id, name, ran_ns FROM gone") == [
         (9001, "brief-1", 31_000_000)
     ]
-    assert rows(data_dir, "PRAGMA user_version") == [(1,)]
+    assert rows(data_dir, "PRAGMA user_version") == [(VERSION,)]
     assert rows(data_dir, "PRAGMA journal_mode") == [("wal",)]
 
 
@@ -75,6 +76,8 @@ def test_ignores_unknown_fields(client: FlaskClient) -> None:
     (["containers", 0, "cpu_share"], 1.0004),
     (["containers", 0, "ran_ns"], 2**63 - 1),
     (["containers", 0, "name"], ""),
+    (["containers", 0, "name"], "nul\0"),
+    (["containers", 0, "name"], "n" * 4096),
     (["containers", 0, "name"], "\u202e名前\x07'\"<&\n"),
     (["containers"], []),
     (["gone", 0, "id"], None),
@@ -101,7 +104,7 @@ HOSTILE = [
     (["seq"], None),
     (["seq"], 2**63),
     (["seq"], KeyError),
-    (["host"], "h" * 256),
+    (["host"], "h" * 4097),
     (["time"], "2025-01-31T12:34:56Z"),
     (["time"], "2025-01-31T12:34:56.789+00:00"),
     (["time"], "2025-02-30T12:34:56.789Z"),
@@ -123,10 +126,9 @@ HOSTILE = [
     (["containers", 3, "id"], "a" * 63),
     (["containers", 3, "id"], f"{1:064x}"),
     (["containers", 3, "name"], None),
-    (["containers", 3, "name"], "n" * 256),
+    (["containers", 3, "name"], "n" * 4097),
     (["containers", 3, "name"], "half \ud800"),
-    (["containers", 3, "name"], "nul\0"),
-    (["containers", 3, "image"], "i" * 513),
+    (["containers", 3, "image"], "i" * 4097),
     (["containers", 3, "cgroup_id"], -1),
     (["containers", 3, "ran_ns"], -1),
     (["containers", 3, "ran_ns"], 1e15),
@@ -223,6 +225,41 @@ def test_counts_what_was_done(client: FlaskClient, data_dir: Path) -> None:
     others = [container(10), container(11, rank=None, **{"class": "protected"})]
     client.post(URL, json=cycle(containers=acted + others, gone=[gone(1), gone(2)]))
     assert rows(data_dir, "SELECT kept, removed, unremoved, gone FROM cycles") == [(1, 2, 2, 2)]
+    assert rows(data_dir, "SELECT freed_kib, freed_max_kib, freed_ns, gone_ran_ns FROM cycles") == [
+        (2 * 53_000, 53_000, 4_000_000_000, 62_000_000)
+    ]
+    assert rows(data_dir, "SELECT position, done, freed_kib FROM removals ORDER BY position") == [
+        (0, 1, 53_000), (1, 1, 53_000), (2, 0, 0), (3, 0, 0)
+    ]
+
+
+def test_sums_do_not_overflow(client: FlaskClient) -> None:
+    most = {"ran_ns": 2**63 - 1, "anon_kib": 2**63 - 1, "usage_kib": 2**63 - 1}
+    rows = [container(index, decision="remove", outcome="removed", **most) for index in range(3)]
+    for seq in range(1, 140):
+        assert client.post(URL, json=cycle(seq, containers=rows)).status_code == 201
+    client.application.extensions["pygraph"].store.roll_up()
+    for path in ("/", "/api/v1/charts?span=all", "/metrics", "/graphs/freed.png"):
+        assert client.get(path).status_code == 200, path
+
+
+@pytest.mark.parametrize("header", [
+    None, "", "Bearer", "Bearer wrong", "Bearer s3cret ", "bearer s3cret", "Basic s3cret",
+    "Bearer s3crét",
+])
+def test_a_token_is_asked_for(data_dir: Path, header: str | None) -> None:
+    app = create_app(data_dir, token="s3cret")
+    client = app.test_client()
+    headers = {} if header is None else {"Authorization": header}
+    for path in (URL, "/api/v1/finish"):
+        answer = client.post(path, json=cycle(), headers=headers)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert "error" in answer.get_json()
+    assert rows(data_dir, "SELECT count(*) FROM cycles") == [(0,)]
+    right = {"Authorization": "Bearer s3cret"}
+    assert client.post(URL, json=cycle(), headers=right).status_code == 201
+    assert client.get("/").status_code == 200
+    app.extensions["pygraph"].close()
 
 
 def test_a_full_disk_is_an_answer(app: Flask, data_dir: Path) -> None:

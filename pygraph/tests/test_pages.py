@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import pages
+from pygraph import lines, pages
 from pygraph.display import duration, kib, percent, points, span, visible
 from records import container, cycle, gone
 
@@ -147,15 +147,18 @@ def test_state_finished(client: FlaskClient) -> None:
     assert 'class="state state-finished"' in client.get("/").text
 
 
-def test_charts_are_bounded(filled: Filled) -> None:
-    body = filled(5000).get("/api/v1/charts").get_json()
+@pytest.mark.parametrize("query,span_ms", [
+    ("", 3_600_000), ("?span=all", 50_000_000), ("?span=21600", 21_600_000),
+])
+def test_charts_are_bounded(filled: Filled, query: str, span_ms: int) -> None:
+    body = filled(5000).get(f"/api/v1/charts{query}").get_json()
     length = len(body["times_ms"])
-    assert 60 <= length <= pages.CHART_POINTS
-    assert len(body["cpu_share"]) <= 13
-    lines = [*body["cpu_share"], *body["anon_kib"]]
-    assert {len(line["values"]) for line in lines} == {length}
-    assert {len(values) for values in body["counts"].values()} == {length}
-    assert body["times_ms"][-1] - body["start_ms"] == pages.CHART_CYCLES * 10_000
+    assert 60 <= length <= lines.CHART_POINTS
+    for drawn in body["charts"].values():
+        assert 1 <= len(drawn) <= 13
+        assert {len(line["values"]) for line in drawn} == {length}
+    covered = body["times_ms"][-1] - body["start_ms"]
+    assert span_ms <= covered <= span_ms + body["bucket_ms"]
 
 
 def test_chart_library_is_debians() -> None:

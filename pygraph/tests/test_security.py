@@ -1,0 +1,134 @@
+"""Clients that mean harm change nothing, and keep nobody else waiting."""
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+import pytest
+from flask.testing import FlaskClient
+
+from conftest import fill
+from records import RUN_ID, cycle
+from test_server import PACKAGE, free_port, wait_for
+
+SLOW = 150
+PATIENCE_S = 2
+INJECTIONS = (
+    "' OR '1'='1", "'; DROP TABLE cycles; --", '" OR ""="', "1; DELETE FROM runs", "%27%20OR%201=1",
+    "\\' OR 1=1 --", "') UNION SELECT sql, 1 FROM sqlite_master --", "%", "_", "\x00", "run-1'--",
+)
+NAMES = ("run_id", "boot_id", "host", "q", "sort", "order", "since", "until", "freed", "page",
+         "from", "to", "span")
+TRAVERSALS = (
+    "../../../../etc/passwd", "..%2f..%2f..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd",
+    "....//....//etc/passwd", "/etc/passwd", "..\\..\\etc\\passwd", "%00", "memory.png%00.svg",
+    "..%252f..%252fetc/passwd",
+)
+PLACES = ("/graphs/{}", "/graphs/{}.png", "/static/{}", "/assets/{}", "/api/v1/views/{}.csv", "/{}")
+
+
+def dump(data_dir: Path) -> list[str]:
+    with closing(sqlite3.connect(data_dir / "pygraph.sqlite3")) as connection:
+        return list(connection.iterdump())
+
+
+def files(data_dir: Path) -> set[str]:
+    return {str(path) for path in data_dir.rglob("*") if "sqlite3-" not in path.name}
+
+
+def test_sql_injection_changes_nothing(client: FlaskClient, data_dir: Path) -> None:
+    client.post("/api/v1/cycles", json=cycle())
+    before = dump(data_dir)
+    for text in INJECTIONS:
+        for name in NAMES:
+            for path in ("/", "/api/v1/charts", "/api/v1/views/removals.json", "/graphs/cpu.png"):
+                answer = client.get(path, query_string={name: text})
+                assert answer.status_code in (200, 400, 404), (path, name, text)
+                assert "sqlite" not in answer.headers["Content-Type"]
+                answer.close()
+        key = {"boot_id": text, "run_id": text}
+        assert client.post("/api/v1/finish", json=key).status_code in (400, 404)
+    found = client.get("/api/v1/views/removals.json", query_string={"q": "' OR '1'='1"})
+    assert found.get_json() == []
+    assert dump(data_dir) == before
+
+
+def test_path_traversal_finds_nothing(client: FlaskClient, data_dir: Path) -> None:
+    client.post("/api/v1/cycles", json=cycle())
+    before, stored = files(data_dir), dump(data_dir)
+    for text in TRAVERSALS:
+        for place in PLACES:
+            answer = client.get(place.format(text))
+            assert answer.status_code in (301, 308, 404), (place, text)
+            assert b"root:" not in answer.data
+    for run_id in TRAVERSALS[:-2]:
+        body = {**cycle(2), "run_id": run_id}
+        assert client.post("/api/v1/cycles", json=body).status_code == 400
+        assert client.get(f"/graphs/memory.png?run_id={quote(run_id)}").status_code == 404
+    assert (files(data_dir), dump(data_dir)) == (before, stored)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_nothing_else_changes_anything(client: FlaskClient, method: str) -> None:
+    for path in ("/", "/api/v1/cycles", "/api/v1/runs", "/graphs/memory.png", "/metrics"):
+        assert client.open(path, method=method).status_code == 405
+
+
+@pytest.mark.parametrize("path", [
+    "/", "/api/v1/runs", "/metrics", "/healthz", "/nothing", "/static/dashboard.js",
+    "/assets/chart.js", "/graphs/memory.png",
+])
+def test_every_answer_has_a_strict_policy(client: FlaskClient, path: str) -> None:
+    with client.get(path) as answer:
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    fill(tmp_path, 3000)
+    port = free_port()
+    environ = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYGRAPH_DATA": str(tmp_path),
+               "PYGRAPH_PORT": str(port)}
+    with subprocess.Popen([sys.executable, "-m", "pygraph"], env=environ,
+                          stderr=subprocess.DEVNULL) as server:
+        wait_for(f"http://127.0.0.1:{port}/healthz", server)
+        yield port
+        server.terminate()
+
+
+def test_slow_clients_keep_nobody_waiting(port: int) -> None:
+    base = f"http://127.0.0.1:{port}"
+    starts = (
+        b"POST /api/v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{",
+        b"GET / HTTP/1.1\r\nHo",
+        b"GET /api/v1/views/removals.json HTTP/1.1\r\nHost: x\r\n\r\n",
+    )
+    with ExitStack() as stack:
+        slow = []
+        for index in range(SLOW):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            one.sendall(starts[index % len(starts)])
+            slow.append(one)
+        for seq in range(5000, 5010):
+            begun = time.monotonic()
+            request = Request(f"{base}/api/v1/cycles",
+                              json.dumps(cycle(seq, run_id=f"{RUN_ID}-2")).encode(),
+                              {"Content-Type": "application/json"})
+            assert urlopen(request, timeout=10).status == 201
+            assert urlopen(f"{base}/healthz", timeout=10).status == 200
+            assert urlopen(f"{base}/", timeout=10).status == 200
+            assert time.monotonic() - begun < PATIENCE_S
+            for one in slow[:2]:
+                one.sendall(b" ")
