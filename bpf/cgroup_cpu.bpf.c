@@ -122,12 +122,31 @@ int mark_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* The task has been moved, and with @threadgroup all threads of its process. */
+/* Set once on_move_task runs: as a first fork shows, if no move does. */
+_Bool told_early;
+
+/*
+ * The task, new or moved, is about to change its cgroup. Not every kernel has this function, nor the
+ * means to attach to it (CONFIG_PSI; BPF trampolines), and a compiler may have made it part of others.
+ */
+SEC("fentry/cgroup_move_task")
+int BPF_PROG(on_move_task, struct task_struct *task, struct css_set *to)
+{
+	if (!told_early)
+		told_early = 1;
+	note_task(task, to->dfl_cgrp->kn->id);
+	return 0;
+}
+
+/*
+ * The task has been moved, and with @threadgroup all threads of its process. This comes some time after
+ * the move: what a tick accounts in between is taken for time in the cgroup that was left.
+ */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move, struct cgroup *to, const char *path, struct task_struct *task,
 	     _Bool threadgroup)
 {
-	if (to->root->hierarchy_id) /* of cgroup v1 */
+	if (told_early || to->root->hierarchy_id) /* of cgroup v1 */
 		return 0;
 	note_task(task, to->kn->id);
 	if (threadgroup)

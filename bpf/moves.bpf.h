@@ -102,10 +102,9 @@ static __always_inline void note_task(struct task_struct *task, __u64 to_id)
 		.waited_ns = task->sched_info.run_delay,
 	};
 
+	/* Without a mark it is being born, or each of its switches is lost and counted. */
 	if (mark)
 		note_move(mark, (__u64)task, to_id, &move);
-	else
-		count_lost(LOST_MOVE, 1);
 }
 
 /* Charges the cgroup that a task has left with what it had there. */

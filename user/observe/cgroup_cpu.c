@@ -32,6 +32,13 @@ static int attach_one(struct bpf_program *program, struct bpf_link **ret)
 	return *ret ? 0 : -errno;
 }
 
+/* Where it cannot be had, on_move tells of the same a little later. */
+static void attach_early(struct cgroup_cpu_bpf *skel)
+{
+	if (bpf_program__autoload(skel->progs.on_move_task))
+		skel->links.on_move_task = bpf_program__attach(skel->progs.on_move_task);
+}
+
 /*
  * Order matters: a mark is given up from on_free on and no new task lacks one from on_newtask on;
  * then the old ones get theirs, then charging begins.
@@ -47,6 +54,8 @@ static int attach(struct cgroup_cpu_source *source)
 		err = attach_one(skel->progs.on_exec, &skel->links.on_exec);
 	if (!err)
 		err = attach_one(skel->progs.on_move, &skel->links.on_move);
+	if (!err)
+		attach_early(skel);
 	if (!err)
 		err = attach_one(skel->progs.on_rmdir, &skel->links.on_rmdir);
 	if (!err)
@@ -120,17 +129,29 @@ static int set_sizes(struct cgroup_cpu_source *source, const struct cgroup_cpu_s
 	return err;
 }
 
+static int load_once(struct cgroup_cpu_source *source, const struct cgroup_cpu_sizes *sizes,
+		     bool early)
+{
+	int err;
+
+	cgroup_cpu_bpf__destroy(source->skel);
+	source->skel = cgroup_cpu_bpf__open();
+	if (!source->skel)
+		return -errno;
+	bpf_program__set_autoload(source->skel->progs.on_move_task, early);
+	err = set_sizes(source, sizes);
+	return err ? err : cgroup_cpu_bpf__load(source->skel);
+}
+
+/* Why a kernel refuses on_move_task it does not tell: without that function, or without trampolines. */
 static int load(struct cgroup_cpu_source *source, const struct cgroup_cpu_sizes *sizes)
 {
 	int err = read_cpu_end(&source->cpu_end);
 
-	if (err)
+	if (err || !load_once(source, sizes, true))
 		return err;
-	source->skel = cgroup_cpu_bpf__open();
-	if (!source->skel)
-		return -errno;
-	err = set_sizes(source, sizes);
-	return err ? err : cgroup_cpu_bpf__load(source->skel);
+	*libbpf_said = '\0';
+	return load_once(source, sizes, false);
 }
 
 static int set_up(struct cgroup_cpu_source *source, const struct cgroup_cpu_sizes *sizes,
@@ -208,6 +229,8 @@ int cgroup_cpu_cost(const struct cgroup_cpu_source *source, struct bpf_cost *ret
 		struct bpf_prog_info info = {};
 		uint32_t size = sizeof(info);
 
+		if (!bpf_program__autoload(program))
+			continue;
 		if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
 			return -errno;
 		cost.run_ns += info.run_time_ns;

@@ -169,9 +169,10 @@ static int read_lost(const struct cgroup_cpu_source *source, struct cpu_reading 
 static int read_missed(const struct cgroup_cpu_source *source, uint64_t *ret)
 {
 	const struct bpf_program *attached[] = {
-		source->skel->progs.on_switch, source->skel->progs.on_newtask,
-		source->skel->progs.on_free,   source->skel->progs.on_move,
-		source->skel->progs.on_rmdir,  source->skel->progs.on_exec,
+		source->skel->progs.on_switch,	  source->skel->progs.on_newtask,
+		source->skel->progs.on_free,	  source->skel->progs.on_move,
+		source->skel->progs.on_rmdir,	  source->skel->progs.on_exec,
+		source->skel->progs.on_move_task,
 	};
 	size_t i;
 
@@ -180,6 +181,8 @@ static int read_missed(const struct cgroup_cpu_source *source, uint64_t *ret)
 		struct bpf_prog_info info = {};
 		uint32_t size = sizeof(info);
 
+		if (!bpf_program__autoload(attached[i])) /* not on this kernel */
+			continue;
 		if (bpf_obj_get_info_by_fd(bpf_program__fd(attached[i]), &info, &size))
 			return -errno;
 		*ret += info.recursion_misses;
