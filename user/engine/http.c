@@ -13,15 +13,19 @@ static size_t receive(char *data, size_t size, size_t count, void *user)
 {
 	struct http_call *call = user;
 	size_t more = size * count;
-	char *larger;
 
 	if (more > call->limit - call->size)
 		return 0;
-	larger = realloc(call->body, call->size + more + 1);
-	if (!larger)
-		return 0;
-	memcpy(larger + call->size, data, more);
-	call->body = larger;
+	if (call->size + more >= call->room) {
+		size_t room = 2 * (call->size + more + 1);
+		char *larger = realloc(call->body, room);
+
+		if (!larger)
+			return 0;
+		call->body = larger;
+		call->room = room;
+	}
+	memcpy(call->body + call->size, data, more);
 	call->size += more;
 	call->body[call->size] = '\0';
 	return more;
@@ -74,6 +78,7 @@ int http_call_set(struct http_call *call, const char *method, const char *url, c
 	free(call->body);
 	call->body = NULL;
 	call->size = 0;
+	call->room = 0;
 	call->head = 0;
 	call->limit = HTTP_REPLY_LIMIT;
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);

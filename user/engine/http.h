@@ -15,6 +15,7 @@ struct http_call {
 	struct curl_slist *headers;
 	char *body; /* of the reply, NUL-terminated; NULL while empty */
 	size_t size;
+	size_t room;  /* for it, the NUL included */
 	size_t limit; /* of the body; http_call_set() makes it HTTP_REPLY_LIMIT */
 	size_t head;  /* bytes of the headers so far */
 };
