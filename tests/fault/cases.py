@@ -80,13 +80,13 @@ def changed_list(change: Callable[[list], object]) -> Callable[[Stage], Fault]:
     return fault
 
 
-def twice(key: str, first: str, where: str = "inspect") -> Callable[[Stage], Fault]:
+def twice(key: str, first: str, where: str = "inspect", same: bool = False) -> Callable[[Stage], Fault]:
     """The reply with one more member of that name before the right one."""
 
     def fault(stage: Stage) -> Fault:
         whole = stage.engine.rows() if where == "list" else inspection(stage.victim)
         text = json.dumps(whole)
-        return Fault(body=text.replace(f'"{key}"', f'"{key}": {first}, "{key}"', 1).encode())
+        return Fault(body=text.replace(f'"{key}"', f'"{key}": {first}, "{key}"', 1).encode(), same=same)
 
     return fault
 
@@ -199,7 +199,7 @@ CASES = [
     *[bad_inspection(f"{key} twice", twice(key, value)) for key, value in (
         ("Id", '"x"'), ("Name", '"/x"'), ("State", "{}"), ("Status", '"exited"'),
         ("StartedAt", '"x"'), ("Config", "{}"), ("Labels", "{}"), ("cmgr.managed", '"false"'))],
-    Case("inspection: other members twice", on("inspect", twice("Running", "1")), BOTH, "removed"),
+    Case("inspection: other members twice", on("inspect", twice("Running", "1", same=True)), BOTH, "removed"),
     bad_list("an object", Fault(body=b"{}")),
     bad_list("null", Fault(body=b"null")),
     bad_list("one container twice", changed_list(lambda rows: rows.append(rows[0]))),
@@ -217,9 +217,9 @@ CASES = [
          cycles=4, late="removed"),
     Case("answer to a removal stalls for 60 s", on("DELETE", Fault(stall_after=60)), BOTH, "pending",
          cycles=4, late="removed", log="removed name=victim .*memory_freed_kib=2000007"),
-    Case("removal stalls and fails", on("DELETE", Fault(stall=3.5, status=500, body=message("late"))),
+    Case("removal stalls and fails", on("DELETE", Fault(stall=6, status=500, body=message("late"))),
          BOTH, "pending", next="unsure", cycles=5, late="failed: late"),
-    Case("pause stalls", on("pause", Fault(stall=2.5)), "inspect pause", "pending", next="unsure",
+    Case("pause stalls", on("pause", Fault(stall=4)), "inspect pause", "pending", next="unsure",
          options=("--action", "pause"), cycles=4, late="paused"),
     Case("inspection stalls for 60 s", on("inspect", Fault(stall=60)), "inspect",
          "failed: Connection timed out", next="removed", cycles=3),
