@@ -117,6 +117,7 @@ class Run:
         self.host = Host(folder, engine)
         self.records: list[dict] = []
         self.on_record = lambda _: None
+        self.sent: set[tuple[str, str]] = set()  # pending, and not seen by the engine yet
         self.stderr = ""
         self.status: int | None = None
         self.pid = 0
@@ -158,8 +159,14 @@ class Run:
 
 
     def _compare(self, record: dict) -> None:
-        """What was asked for in a cycle is what its record says was decided."""
+        """What was asked for in a cycle is what its record says was decided.
+
+        What the daemon sent at the end of a cycle may be read by the engine after that.
+        """
         asked, self.engine.asked = self.engine.asked, []
+        overdue = {one for one in asked if one in self.sent}
+        self.sent -= overdue
+        asked = [one for one in asked if one not in overdue]
         decided = {(ACTIONS[row["decision"]], row["id"]) for row in record["containers"]
                    if row["decision"] != "keep"}
         if len(set(asked)) != len(asked):
@@ -168,8 +175,10 @@ class Run:
                               for action, id in set(asked) - decided]
         self.engine.wrong += [f"cycle {record['seq']}: {row['name']}: {row['outcome']}, not asked"
                               for row in record["containers"]
-                              if row["outcome"] in ("removed", "stopped", "paused", "pending")
+                              if row["outcome"] in ("removed", "stopped", "paused")
                               and row["id"] not in {id for _, id in asked}]
+        self.sent |= {(ACTIONS[row["decision"]], row["id"]) for row in record["containers"]
+                      if row["outcome"] == "pending"} - set(asked)
 
 
 def problems(run: Run, interval: int = 1) -> list[str]:

@@ -151,6 +151,8 @@ class Engine:
         try:
             await self._pause(fault.stall)
             status, body = self._answer(request) if fault.status is None else (fault.status, b"")
+            right = status == 200 and not fault.head and (fault.body is None or fault.same)
+            agrees = right and self.agrees(request.id)  # as it is now, not once that has been sent
             if fault.body is not None:
                 body = fault.body
             await self._pause(fault.stall_after)
@@ -161,8 +163,7 @@ class Engine:
             if acts:
                 self.open.discard(request.id)
         if request.kind == "inspect":
-            good = whole and status == 200 and not fault.head and (fault.body is None or fault.same)
-            self.agreed[request.id] = good and self.agrees(request.id)
+            self.agreed[request.id] = whole and agrees
         if acts and whole and status == 204 and fault.status is None:
             self.done.add((request.kind, request.id, life))
         return whole
@@ -189,7 +190,8 @@ class Engine:
             for index in range(len(reply)):
                 writer.write(reply[index:index + 1])
                 await writer.drain()
-                await asyncio.sleep(0)
+                if index + 1 < len(reply):
+                    await asyncio.sleep(0)
             return True
         writer.write(reply)
         while fault.endless and not self.released.is_set():
