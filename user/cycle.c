@@ -11,11 +11,15 @@
 #include "report/report.h"
 #include "util.h"
 
+/* No cycle waits for the last one: it may come round to more than eight at a time. */
+#define LAST_EXTRA_NS (30 * NS_PER_S)
+
 static int act(struct governor *governor, bool last, struct window *window)
 {
 	const struct reap_turn turn = {
 		.seq = governor->seq + 1,
-		.deadline_ns = governor_deadline_ns(governor, REAP_PERCENT),
+		.deadline_ns =
+			governor_deadline_ns(governor, REAP_PERCENT) + (last ? LAST_EXTRA_NS : 0),
 		.last = last,
 	};
 

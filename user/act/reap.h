@@ -12,7 +12,7 @@ struct reaper;
 /* When what reap() does has to end, on CLOCK_BOOTTIME, and for whom. */
 struct reap_turn {
 	uint64_t seq;	      /* of the cycle's record */
-	uint64_t deadline_ns; /* nothing is asked of the engine any more */
+	uint64_t deadline_ns; /* no removal is begun any more */
 	bool last;	      /* no cycle follows: what is under way is waited for */
 };
 
