@@ -2,7 +2,9 @@
 # make              the daemon and, where kernel headers are installed, the module
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
 # make test         unit tests, pygraph's tests, and the scenario in a guest
-# make unit, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
+# make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
+# make fault       the daemon against an engine that does everything wrong, for half a minute
+# make test-faults the same for long: 10,000 random interleavings; SEED=N repeats, CYCLES=N
 # make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
 # make test-kernels  the module on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
 # make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
@@ -33,6 +35,7 @@ CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
+OBJCOPY ?= objcopy
 PYTHON ?= /usr/bin/python3
 KDIR ?= /lib/modules/$(shell uname -r)/build
 BTF ?= /sys/kernel/btf/vmlinux
@@ -52,7 +55,7 @@ SOURCES := $(wildcard user/*.c user/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 C_FILES := $(filter-out %.mod.c,$(wildcard kmod/*.[ch])) $(wildcard bpf/*.[ch] user/*.[ch] user/*/*.[ch] docker/*/*.c \
 	docker/*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
-	tests/vm/bench-kmod/programs/*.c tests/bpf/*.[ch] tests/property/*.[ch] tests/world/*.[ch])
+	tests/vm/bench-kmod/programs/*.c tests/bpf/*.[ch] tests/property/*.[ch] tests/world/*.[ch] tests/fault/*.[ch])
 
 all: cmgr-bpf $(if $(wildcard $(KDIR)/Makefile),kmod,kmod-skipped)
 
@@ -230,6 +233,24 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 	$(Q)$< $(BUILD)/bench/hour.recording
 	$(Q)$(PYTHON) tests/bench/replay ./cmgr-bpf $(BUILD)/bench/hour.recording
 
+# The daemon with sanitizers, all of it but the BPF program, for which tests/fault/host.c stands in.
+FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(BUILD)/sanitized/user/main.o $(BUILD)/fault/doctor.o \
+	$(filter-out %/cgroup_cpu.o %/cgroup_read.o %/pins.o %/doctor.o,$(UNIT_OBJECTS))
+
+$(BUILD)/fault/doctor.o: $(BUILD)/sanitized/user/doctor.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(OBJCOPY) $(foreach call,geteuid statfs access,--redefine-sym $(call)=fault_$(call)) $< $@
+
+$(BUILD)/fault/cmgr-bpf: $(FAULT_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
+
+fault: $(BUILD)/fault/cmgr-bpf
+	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),300) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
+
+test-faults: $(BUILD)/fault/cmgr-bpf
+	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
+
 # A million of them, without sanitizers.
 $(BUILD)/test_property: $(addprefix $(BUILD)/tests/,unit/test_property.o property/host.o) \
 		$(filter-out %/main.o,$(OBJECTS))
@@ -278,6 +299,7 @@ test: test-packages
 	$(Q)$(MAKE) compilers
 	$(Q)test "$$($(MAKE) -s -C docker images DOCKER=echo | grep -c -- '-t cmgr-')" = 4
 	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) fault
 	$(Q)$(MAKE) fuzz
 	$(Q)$(MAKE) pytest
 	$(Q)$(MAKE) browser
@@ -318,10 +340,10 @@ fmt:
 
 clean:
 	$(call say,CLEAN,)
-	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/fuzz $(BUILD)/bench $(BUILD)/gcc $(BUILD)/clang $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h $(BUILD)/exact $(BUILD)/test_property cmgr-bpf
+	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/fault $(BUILD)/fuzz $(BUILD)/bench $(BUILD)/gcc $(BUILD)/clang $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h $(BUILD)/exact $(BUILD)/test_property cmgr-bpf
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
 	$(Q)$(MAKE) -s -C docker clean
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph
+-include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
+.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults

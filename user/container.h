@@ -67,7 +67,7 @@ struct container {
 	char *reason;
 
 	/* What came of it */
-	bool acted; /* the engine has carried out the decision */
+	bool acted; /* the engine has carried out the decision, or was asked to */
 	char *outcome;
 };
 

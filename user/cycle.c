@@ -11,18 +11,37 @@
 #include "report/report.h"
 #include "util.h"
 
+/* No cycle waits for the last one: it may come round to more than eight at a time. */
+#define LAST_EXTRA_NS (30 * NS_PER_S)
+
+static int act(struct governor *governor, bool last, struct window *window)
+{
+	const struct reap_turn turn = {
+		.seq = governor->seq + 1,
+		.deadline_ns =
+			governor_deadline_ns(governor, REAP_PERCENT) + (last ? LAST_EXTRA_NS : 0),
+		.last = last,
+	};
+
+	if (governor->options->dry_run)
+		return reap_nothing(&window->containers);
+	return reap(governor->reaper, window, &turn);
+}
+
 int cycle_run(struct governor *governor, bool final)
 {
 	const struct options *options = governor->options;
 	struct window window = {};
 	int err, report_err = 0;
 
-	err = observe(governor, final, &window);
+	governor->cycle_start_ns = boottime_ns();
+	err = reap_collect(governor->reaper, &window);
+	if (!err)
+		err = observe(governor, final, &window);
 	if (!err)
 		err = plan_build(&window, &options->policy);
 	if (!err) {
-		err = reap(governor->docker, &window.containers, &options->policy,
-			   options->dry_run);
+		err = act(governor, final || governor->seq + 1 == options->cycles, &window);
 		/* Whatever became of that, some may have been removed. */
 		report_err = report(governor, final, &window);
 	}

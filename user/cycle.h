@@ -7,8 +7,9 @@
 
 /*
  * Runs a cycle over the window since the last reading; observe_first() took the first. @final: the
- * last pass, whose window begins one reading earlier, so that it is not a short one. 0, or -errno
- * with one line logged. A reading, an engine or a log server that fails is no error: it is reported,
+ * last pass, whose window begins one reading earlier, so that it is not a short one. A cycle ends within
+ * the interval; what the engine is still at is taken up by the next, and waited for in the last. 0, or
+ * -errno with one line logged. A reading, an engine or a log server that fails is no error: it is reported,
  * and nothing is removed.
  */
 int cycle_run(struct governor *governor, bool final);

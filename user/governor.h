@@ -10,11 +10,13 @@
 #include "report/ship.h"
 #include "report/spool.h"
 
+struct reaper;
 struct recording;
 
 struct governor {
 	const struct options *options;
 	struct docker *docker;
+	struct reaper *reaper;
 	struct cgroup_cpu_source *cpu_source;
 	struct spool spool;
 	struct ship ship; /* spool and ship are unused with --no-log */
@@ -23,12 +25,13 @@ struct governor {
 	char *sysinfo_json;	     /* path */
 	bool scheduled;		     /* the cron entry is there */
 
+	uint64_t cycle_start_ns; /* on CLOCK_BOOTTIME */
+
 	/* observe/ */
 	struct readings latest;	     /* the beginning of the next window */
 	struct readings earlier;     /* the reading before it; empty at first */
 	struct container_list known; /* the containers of the last cycle */
-	uint64_t cycle_start_ns;
-	uint64_t snapshot_us; /* what the last readings took */
+	uint64_t snapshot_us;	     /* what the last readings took */
 
 	/* report/ */
 	bool stdout_failed; /* and that has been told */
@@ -36,5 +39,17 @@ struct governor {
 	uint64_t self_cpu_ns; /* at the last record */
 	struct bpf_cost self_bpf;
 };
+
+/* How long a cycle may take, in percent of the interval: so the next one begins in time. */
+#define OBSERVE_PERCENT 30 /* until the engine has told what there is */
+#define REAP_PERCENT	80 /* until nothing more is asked of it */
+#define REPORT_PERCENT	90 /* until nothing more is sent to the log server */
+
+/* When this cycle has used up @percent of the interval. */
+static inline uint64_t governor_deadline_ns(const struct governor *governor, unsigned int percent)
+{
+	return governor->cycle_start_ns +
+	       governor->options->interval_s * (1000000000ULL / 100) * percent;
+}
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 
+#include "act/reap.h"
 #include "act/schedule.h"
 #include "act/spawn.h"
 #include "cycle.h"
@@ -139,6 +140,10 @@ static int set_up(struct governor *governor)
 			  &governor->docker);
 	if (err)
 		return doctor_engine_missing(options, err);
+	if (reaper_open(governor->docker, &options->policy, &governor->reaper)) {
+		log_line("out of memory");
+		return EXIT_FAILED;
+	}
 	err = cgroup_cpu_open(NULL, &governor->cpu_source);
 	if (err)
 		return err == -EBUSY ? EXIT_RUNNING : err == -ENOMEM ? EXIT_FAILED : EXIT_MISSING;
@@ -164,6 +169,7 @@ static void tear_down(struct governor *governor)
 {
 	unschedule(governor);
 	cgroup_cpu_close(governor->cpu_source);
+	reaper_close(governor->reaper);
 	docker_close(governor->docker);
 	ship_close(&governor->ship);
 	spool_close(&governor->spool);
@@ -360,8 +366,20 @@ static int cleanup_command(const struct options *options)
 	return err == -EBUSY ? EXIT_RUNNING : err ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* The two commands that need an engine, and no other kind of one than there is. */
+static bool has_other_engine(const struct options *options)
+{
+	return (options->command == COMMAND_RUN || options->command == COMMAND_SPAWN) &&
+	       !docker_is_url(options->docker_host);
+}
+
 static int run_command(struct options *options)
 {
+	if (has_other_engine(options)) {
+		log_line("--docker-host and $DOCKER_HOST take unix:///PATH, not '%s'",
+			 options->docker_host);
+		return EXIT_USAGE;
+	}
 	switch (options->command) {
 	case COMMAND_SNAPSHOT:
 		return snapshot_command(options);

@@ -157,7 +157,7 @@ static int run_cycle(struct replay *replay, struct recorded_block *block)
 	if (!err)
 		err = plan_build(&window, policy);
 	if (!err)
-		err = reap(NULL, &window.containers, policy, true);
+		err = reap_nothing(&window.containers);
 	if (!err)
 		err = print(replay, block, &window);
 	if (!err)

@@ -223,7 +223,13 @@ static size_t utf8_length(const unsigned char *s)
 	return length;
 }
 
-char *to_utf8(const char *text)
+/* C0, DEL, and C1 (U+0080 to U+009F). */
+static bool is_control(const unsigned char *s)
+{
+	return s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+}
+
+static char *clean(const char *text, bool printable)
 {
 	const unsigned char *in = (const unsigned char *)text;
 	char *utf8 = malloc(strlen(text) * 3 + 1), *out = utf8;
@@ -233,16 +239,26 @@ char *to_utf8(const char *text)
 	while (*in) {
 		size_t length = utf8_length(in);
 
-		if (length) {
+		if (length && !(printable && is_control(in))) {
 			memcpy(out, in, length);
 			out += length;
 			in += length;
 		} else {
 			memcpy(out, "\xef\xbf\xbd", 3);
 			out += 3;
-			in++;
+			in += length ? length : 1;
 		}
 	}
 	*out = '\0';
 	return utf8;
+}
+
+char *to_utf8(const char *text)
+{
+	return clean(text, false);
+}
+
+char *to_printable(const char *text)
+{
+	return clean(text, true);
 }

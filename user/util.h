@@ -75,4 +75,7 @@ int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
 /* @text (any bytes) as valid UTF-8: what is not becomes U+FFFD. To be freed; NULL without memory. */
 char *to_utf8(const char *text);
 
+/* The same, for a terminal: control characters become U+FFFD, too. */
+char *to_printable(const char *text);
+
 #endif

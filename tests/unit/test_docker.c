@@ -79,7 +79,8 @@ static void only_a_running_container_is_running(void **state)
 		struct docker_state s = {};
 		_cleanup_free_ char *body = format_text(
 			"{\"Id\":\"" ID
-			"\",\"Name\":\"/x\",\"State\":{\"Status\":\"%s\",\"StartedAt\":\"x\"}}",
+			"\",\"Name\":\"/x\",\"State\":{\"Status\":\"%s\",\"StartedAt\":\"x\"},"
+			"\"Config\":{\"Labels\":null}}",
 			others[i]);
 		struct http_call call = reply(body);
 

@@ -385,6 +385,7 @@ static void the_gone_are_reported_by_name(void **state)
 	assert_true(f.window.gone[0].removed);
 	assert_int_equal(f.window.gone[0].ran_ns, 90 * MS);
 	assert_int_equal(f.window.gone[0].waited_ns, 3 * MS);
+	assert_int_equal(f.window.gone[0].freed_kib, 60); /* with what is below it */
 	tear_down(&f);
 }
 

@@ -47,7 +47,12 @@ static struct container removed = {
 static void a_record_has_the_fields_of_its_contract(void **state)
 {
 	struct run run = {.boot_id = "boot", .run_id = "run", .host = (char *)"host"};
-	struct gone gone = {.cgroup_id = 7, .ran_ns = 5};
+	struct gone gone = {.cgroup_id = 7, .ran_ns = 5, .freed_kib = 60};
+	struct late late = {.seq = 2,
+			    .id = "0f3c",
+			    .name = (char *)"slow",
+			    .decision = ACTION_STOP,
+			    .outcome = (char *)"stopped"};
 	struct window window = {
 		.length_ns = 10003 * NS_PER_MS,
 		.cpus = 2,
@@ -55,6 +60,8 @@ static void a_record_has_the_fields_of_its_contract(void **state)
 		.containers = {&removed, 1},
 		.gone = &gone,
 		.gone_count = 1,
+		.late = &late,
+		.late_count = 1,
 	};
 	const struct self_cost cost = {.cpu_ns = 9};
 	struct record record = {.run = &run, .seq = 3, .window = &window, .self = &cost};
@@ -62,6 +69,8 @@ static void a_record_has_the_fields_of_its_contract(void **state)
 	cJSON *parsed = cJSON_Parse(json);
 	const cJSON *c = cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "containers"), 0);
 	const cJSON *self = cJSON_GetObjectItem(parsed, "self");
+	const cJSON *dead = cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "gone"), 0);
+	const cJSON *l = cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "late"), 0);
 
 	(void)state;
 	assert_null(strchr(json, '\n'));
@@ -80,8 +89,13 @@ static void a_record_has_the_fields_of_its_contract(void **state)
 	assert_string_equal(text(c, "outcome"), "removed");
 	assert_int_equal(number(self, "cpu_ns"), 9);
 	assert_true(cJSON_IsNull(cJSON_GetObjectItem(self, "bpf_ns")));
-	assert_int_equal(
-		number(cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "gone"), 0), "ran_ns"), 5);
+	assert_int_equal(number(dead, "ran_ns"), 5);
+	assert_int_equal(number(dead, "freed_kib"), 60);
+	assert_int_equal(number(l, "seq"), 2);
+	assert_string_equal(text(l, "id"), "0f3c");
+	assert_string_equal(text(l, "name"), "slow");
+	assert_string_equal(text(l, "decision"), "stop");
+	assert_string_equal(text(l, "outcome"), "stopped");
 	cJSON_Delete(parsed);
 }
 

@@ -55,6 +55,25 @@ static void makes_valid_utf8(void **state)
 	}
 }
 
+static void a_terminal_gets_no_controls(void **state)
+{
+	static const char *const rows[][2] = {
+		{"plain caf\xc3\xa9", "plain caf\xc3\xa9"},
+		{"\x1b[2J\r\n\t", BAD "[2J" BAD BAD BAD},
+		{"\x7f", BAD},
+		{"\xc2\x9b\xc2\xa0", BAD "\xc2\xa0"}, /* CSI of C1; a no-break space */
+		{"\xff", BAD},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *printable = to_printable(rows[i][0]);
+
+		assert_string_equal(printable, rows[i][1]);
+	}
+}
+
 static void writes_files_whole(void **state)
 {
 	char dir[] = "/tmp/cmgr-unit-XXXXXX", *text;
@@ -83,6 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parses_whole_numbers_only),
 		cmocka_unit_test(makes_valid_utf8),
+		cmocka_unit_test(a_terminal_gets_no_controls),
 		cmocka_unit_test(writes_files_whole),
 	};
 

@@ -264,7 +264,7 @@ static int run_cycle(struct world *world, struct governor *governor, bool final,
 	if (!err)
 		err = plan_build(&window, &governor->options->policy);
 	if (!err)
-		err = reap(NULL, &window.containers, &governor->options->policy, true);
+		err = reap_nothing(&window.containers);
 	if (!err && act)
 		carry_out(world, &window.containers);
 	if (!err)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "act/confirmed.h"
 #include "util.h"
 
 /* More makes an engine slower, not faster: it takes a lock for each removal. */
@@ -12,8 +13,12 @@
 
 struct removal {
 	struct http_call call;
-	struct container *container;
+	bool used;
 	bool inspected;
+	bool asked;		     /* the action has been sent: never a second time */
+	uint64_t seq;		     /* of the cycle that decided it */
+	struct container *container; /* in the window; NULL: left under way by an earlier cycle */
+	struct container victim;     /* what outlives the window of it */
 };
 
 struct reaper {
@@ -21,7 +26,8 @@ struct reaper {
 	const struct policy *policy;
 	CURLM *multi;
 	struct removal removals[SIDE_BY_SIDE];
-	size_t running;
+	struct window *window; /* of this cycle */
+	struct container_list confirmed;
 };
 
 static int set_outcome(struct container *container, char *outcome)
@@ -67,31 +73,111 @@ static const char *change(const struct container *container, const struct docker
 	return NULL;
 }
 
-static int start(struct reaper *reaper, struct removal *removal, struct container *container)
+/* libcurl asks again by itself when a connection that it kept turns out to be closed. */
+static int before_asking(void *user, char *ip, char *local_ip, int port, int local_port)
 {
-	int err = docker_call_init(reaper->docker, &removal->call);
+	struct removal *removal = user;
 
-	if (!err)
-		err = docker_call_inspect(reaper->docker, &removal->call, container->id);
-	if (!err && curl_multi_add_handle(reaper->multi, removal->call.easy))
-		err = -ENOMEM;
-	if (err) {
-		http_call_free(&removal->call);
-		return err;
-	}
-	curl_easy_setopt(removal->call.easy, CURLOPT_PRIVATE, removal);
-	removal->container = container;
-	removal->inspected = false;
-	reaper->running++;
+	(void)ip;
+	(void)local_ip;
+	(void)port;
+	(void)local_port;
+	if (removal->asked)
+		return CURL_PREREQFUNC_ABORT;
+	removal->asked = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+static int copy_victim(const struct container *container, struct container *ret)
+{
+	struct container copy = {
+		.rank = container->rank,
+		.score_ppb = container->score_ppb,
+		.anon_kib = container->anon_kib,
+		.decision = container->decision,
+		.name = strdup(container->name),
+	};
+
+	if (!copy.name)
+		return -ENOMEM;
+	memcpy(copy.id, container->id, sizeof(copy.id));
+	*ret = copy;
 	return 0;
 }
 
-static void finish(struct reaper *reaper, struct removal *removal)
+static void release(struct reaper *reaper, struct removal *removal)
 {
 	curl_multi_remove_handle(reaper->multi, removal->call.easy);
 	http_call_free(&removal->call);
-	removal->container = NULL;
-	reaper->running--;
+	free(removal->victim.name);
+	*removal = (struct removal){};
+}
+
+static int start(struct reaper *reaper, struct removal *removal, struct container *container,
+		 uint64_t seq)
+{
+	int err = docker_call_init(reaper->docker, &removal->call);
+
+	if (err)
+		return err;
+	err = docker_call_inspect(reaper->docker, &removal->call, container->id);
+	if (!err)
+		err = copy_victim(container, &removal->victim);
+	if (!err && curl_multi_add_handle(reaper->multi, removal->call.easy))
+		err = -ENOMEM;
+	if (err) {
+		release(reaper, removal);
+		return err;
+	}
+	curl_easy_setopt(removal->call.easy, CURLOPT_PRIVATE, removal);
+	removal->used = true;
+	removal->seq = seq;
+	removal->container = container;
+	return 0;
+}
+
+static int add_late(struct window *window, const struct removal *removal, char *outcome)
+{
+	struct late late = {
+		.seq = removal->seq,
+		.decision = removal->victim.decision,
+		.outcome = outcome,
+		.name = strdup(removal->victim.name),
+	};
+
+	if (!late.name || !outcome ||
+	    grow_array((void **)&window->late, window->late_count, sizeof(late))) {
+		free(late.name);
+		free(outcome);
+		return -ENOMEM;
+	}
+	memcpy(late.id, removal->victim.id, sizeof(late.id));
+	window->late[window->late_count++] = late;
+	return 0;
+}
+
+/* The one outcome of a decision, @outcome, is taken; it goes where it can be told. */
+static int conclude(struct reaper *reaper, struct removal *removal, char *outcome)
+{
+	int err = removal->container ? set_outcome(removal->container, outcome)
+				     : add_late(reaper->window, removal, outcome);
+
+	release(reaper, removal);
+	return err;
+}
+
+static int ask(struct reaper *reaper, struct removal *removal)
+{
+	const struct container *victim = &removal->victim;
+	int err = docker_call_action(reaper->docker, &removal->call, victim->id, victim->decision);
+
+	if (err)
+		return err;
+	removal->inspected = true;
+	curl_easy_setopt(removal->call.easy, CURLOPT_PREREQFUNCTION, before_asking);
+	curl_easy_setopt(removal->call.easy, CURLOPT_PREREQDATA, removal);
+	curl_multi_remove_handle(reaper->multi, removal->call.easy);
+	return curl_multi_add_handle(reaper->multi, removal->call.easy) ? -ENOMEM : 0;
 }
 
 /* The inspection has been answered: go on to the action, or end with an outcome. */
@@ -102,10 +188,8 @@ static int after_inspection(struct reaper *reaper, struct removal *removal, long
 	const char *changed;
 	int err = docker_inspect_result(&removal->call, status, &state);
 
-	if (err) {
-		finish(reaper, removal);
-		return set_outcome(container, error_outcome(err));
-	}
+	if (err)
+		return conclude(reaper, removal, error_outcome(err));
 	changed = change(container, &state, reaper->policy);
 	if (strcmp(container->started_at, state.started_at)) {
 		/* To be asked again: it is another incarnation that the next cycle measures. */
@@ -113,94 +197,51 @@ static int after_inspection(struct reaper *reaper, struct removal *removal, long
 		container->started_at = NULL;
 	}
 	docker_state_free(&state);
-	if (changed) {
-		finish(reaper, removal);
-		return set_outcome(container, format_text("kept: %s", changed));
-	}
-	removal->inspected = true;
-	err = docker_call_action(reaper->docker, &removal->call, container->id,
-				 container->decision);
-	if (!err) {
-		curl_multi_remove_handle(reaper->multi, removal->call.easy);
-		if (curl_multi_add_handle(reaper->multi, removal->call.easy))
-			err = -ENOMEM;
-	}
-	if (err)
-		finish(reaper, removal);
-	return err;
+	if (changed)
+		return conclude(reaper, removal, format_text("kept: %s", changed));
+	return ask(reaper, removal);
 }
 
 static int after_action(struct reaper *reaper, struct removal *removal, long status)
 {
-	struct container *container = removal->container;
+	enum action action = removal->victim.decision;
 	int result = docker_action_result(&removal->call, status);
-	char *outcome;
 
-	if (result >= 0) {
-		container->acted = true;
-		outcome = strdup(result ? "gone" : done_word(container->decision));
-	} else {
+	if (result < 0) {
 		_cleanup_free_ char *text = docker_error_text(&removal->call);
 
-		outcome = format_text("failed: %s", text ? text : strerror(-result));
+		return conclude(reaper, removal,
+				format_text("failed: %s", text ? text : strerror(-result)));
 	}
-	finish(reaper, removal);
-	return set_outcome(container, outcome);
+	if (removal->container)
+		removal->container->acted = true;
+	if (!result && confirmed_add(&reaper->confirmed, &removal->victim))
+		return -ENOMEM;
+	return conclude(reaper, removal, strdup(result ? "gone" : done_word(action)));
 }
 
 static int advance(struct reaper *reaper, const CURLMsg *message)
 {
 	struct removal *removal;
-	struct container *container;
 	long status;
 	int err;
 
 	curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&removal);
-	container = removal->container;
 	err = http_call_result(&removal->call, message->data.result, &status);
-	if (err) {
-		finish(reaper, removal);
-		return set_outcome(container, error_outcome(err));
-	}
+	if (err)
+		return conclude(reaper, removal, error_outcome(err));
 	return removal->inspected ? after_action(reaper, removal, status)
 				  : after_inspection(reaper, removal, status);
-}
-
-static struct container *next_victim(struct container_list *list, size_t *position)
-{
-	while (*position < list->count) {
-		struct container *container = &list->items[(*position)++];
-
-		if (container->decision != ACTION_KEEP)
-			return container;
-	}
-	return NULL;
-}
-
-static int fill(struct reaper *reaper, struct container_list *list, size_t *position)
-{
-	size_t i;
-	int err = 0;
-
-	for (i = 0; !err && i < SIDE_BY_SIDE; i++) {
-		struct container *victim;
-
-		if (reaper->removals[i].container)
-			continue;
-		victim = next_victim(list, position);
-		if (!victim)
-			return 0;
-		err = start(reaper, &reaper->removals[i], victim);
-	}
-	return err;
 }
 
 /* Takes up every call that has ended. 1 if there was one, 0 or -errno. */
 static int advance_ended(struct reaper *reaper)
 {
 	const CURLMsg *message;
-	int left, err, any = 0;
+	int active, left, err, any = 0;
 
+	if (curl_multi_perform(reaper->multi, &active))
+		return -ENOMEM;
 	while ((message = curl_multi_info_read(reaper->multi, &left))) {
 		if (message->msg != CURLMSG_DONE)
 			continue;
@@ -212,58 +253,196 @@ static int advance_ended(struct reaper *reaper)
 	return any;
 }
 
-static int run(struct reaper *reaper, struct container_list *list)
+/* What begins where moves on, so that some that hang do not keep the others from their turn. */
+static struct container *next_victim(const struct container_list *list, uint64_t seq,
+				     size_t *position)
+{
+	while (*position < list->count) {
+		struct container *container =
+			&list->items[(seq % list->count + (*position)++) % list->count];
+
+		if (container->decision != ACTION_KEEP)
+			return container;
+	}
+	return NULL;
+}
+
+static int fill(struct reaper *reaper, const struct reap_turn *turn, size_t *position)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < SIDE_BY_SIDE; i++) {
+		struct container *victim;
+
+		if (reaper->removals[i].used)
+			continue;
+		victim = next_victim(&reaper->window->containers, turn->seq, position);
+		if (!victim)
+			return 0;
+		err = start(reaper, &reaper->removals[i], victim, turn->seq);
+	}
+	return err;
+}
+
+/* Whether there is something to wait for in this cycle. */
+static bool is_busy(const struct reaper *reaper, const struct reap_turn *turn)
+{
+	size_t i;
+
+	for (i = 0; i < SIDE_BY_SIDE; i++)
+		if (reaper->removals[i].used && (reaper->removals[i].container || turn->last))
+			return true;
+	return false;
+}
+
+static int wait_for_engine(struct reaper *reaper, const struct reap_turn *turn)
+{
+	uint64_t now_ns = boottime_ns(), left_ms = POLL_MS;
+
+	if (!turn->last && now_ns < turn->deadline_ns)
+		left_ms = (turn->deadline_ns - now_ns) / NS_PER_MS + 1;
+	return curl_multi_poll(reaper->multi, NULL, 0, (int)(left_ms < POLL_MS ? left_ms : POLL_MS),
+			       NULL)
+		       ? -ENOMEM
+		       : 0;
+}
+
+static int run(struct reaper *reaper, const struct reap_turn *turn)
 {
 	size_t position = 0;
-	int active, any, err;
+	int any = 0, err = 0;
 
-	for (;;) {
-		err = fill(reaper, list, &position);
-		if (err || !reaper->running)
-			return err;
-		if (curl_multi_perform(reaper->multi, &active))
-			return -ENOMEM;
+	while (!err) {
+		bool over = boottime_ns() >= turn->deadline_ns;
+
+		if (!over)
+			err = fill(reaper, turn, &position);
+		if (err || !is_busy(reaper, turn) || (over && !turn->last))
+			break;
 		any = advance_ended(reaper);
 		if (any < 0)
 			return any;
 		/* Between an inspection and its action there must be no wait. */
-		if (!any && curl_multi_poll(reaper->multi, NULL, 0, POLL_MS, NULL))
-			return -ENOMEM;
+		if (!any)
+			err = wait_for_engine(reaper, turn);
 	}
+	return err;
 }
 
-static int decide_outcomes(struct container_list *list, bool dry_run)
+/* The cycle is over: what was asked for is left under way, what was not is given up. */
+static int leave(struct reaper *reaper)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < SIDE_BY_SIDE; i++) {
+		struct removal *removal = &reaper->removals[i];
+
+		if (!removal->container)
+			continue;
+		if (!removal->asked) {
+			err |= conclude(reaper, removal, error_outcome(-ETIMEDOUT));
+			continue;
+		}
+		removal->container->acted = true;
+		err |= set_outcome(removal->container, strdup("pending"));
+		removal->container = NULL;
+	}
+	return err ? -ENOMEM : 0;
+}
+
+static int prepare_outcomes(struct container_list *list, const char *not_tried)
 {
 	size_t i;
 
 	for (i = 0; i < list->count; i++) {
 		struct container *container = &list->items[i];
-		const char *outcome = container->decision == ACTION_KEEP ? "kept"
-				      : dry_run				 ? "dry-run"
-									 : "failed: not tried";
 
-		if (set_outcome(container, strdup(outcome)))
+		if (set_outcome(container,
+				strdup(container->decision == ACTION_KEEP ? "kept" : not_tried)))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-int reap(const struct docker *docker, struct container_list *list, const struct policy *policy,
-	 bool dry_run)
+int reap(struct reaper *reaper, struct window *window, const struct reap_turn *turn)
 {
-	struct reaper reaper = {.docker = docker, .policy = policy};
-	size_t i;
-	int err = decide_outcomes(list, dry_run);
+	int err = prepare_outcomes(&window->containers,
+				   "failed: not tried, the engine is still busy with others");
+	int left_err;
 
-	if (err || dry_run)
+	if (err)
 		return err;
-	reaper.multi = curl_multi_init();
-	if (!reaper.multi)
-		return -ENOMEM;
-	err = run(&reaper, list);
+	reaper->window = window;
+	err = run(reaper, turn);
+	left_err = leave(reaper);
+	return err ? err : left_err;
+}
+
+int reap_nothing(struct container_list *list)
+{
+	return prepare_outcomes(list, "dry-run");
+}
+
+int reap_collect(struct reaper *reaper, struct window *window)
+{
+	int any;
+
+	reaper->window = window;
+	do
+		any = advance_ended(reaper);
+	while (any > 0);
+	return any;
+}
+
+bool reap_is_pending(const struct reaper *reaper, const char *id)
+{
+	size_t i;
+
 	for (i = 0; i < SIDE_BY_SIDE; i++)
-		if (reaper.removals[i].container)
-			finish(&reaper, &reaper.removals[i]);
-	curl_multi_cleanup(reaper.multi);
-	return err;
+		if (reaper->removals[i].used && !strcmp(reaper->removals[i].victim.id, id))
+			return true;
+	return false;
+}
+
+void reap_tell(struct reaper *reaper, const struct window *window)
+{
+	size_t i;
+
+	for (i = 0; i < SIDE_BY_SIDE; i++)
+		if (reaper->removals[i].used)
+			confirmed_see(&reaper->removals[i].victim, window);
+	confirmed_tell(&reaper->confirmed, window);
+}
+
+int reaper_open(const struct docker *docker, const struct policy *policy, struct reaper **ret)
+{
+	struct reaper *reaper = calloc(1, sizeof(*reaper));
+
+	if (!reaper)
+		return -ENOMEM;
+	reaper->docker = docker;
+	reaper->policy = policy;
+	reaper->multi = curl_multi_init();
+	if (!reaper->multi) {
+		free(reaper);
+		return -ENOMEM;
+	}
+	*ret = reaper;
+	return 0;
+}
+
+void reaper_close(struct reaper *reaper)
+{
+	size_t i;
+
+	if (!reaper)
+		return;
+	for (i = 0; i < SIDE_BY_SIDE; i++)
+		if (reaper->removals[i].used)
+			release(reaper, &reaper->removals[i]);
+	curl_multi_cleanup(reaper->multi);
+	confirmed_close(&reaper->confirmed);
+	free(reaper);
 }

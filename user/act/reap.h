@@ -5,14 +5,49 @@
 
 #include "decide/policy.h"
 #include "engine/docker.h"
+#include "observe/merge.h"
+
+struct reaper;
+
+/* When what reap() does has to end, on CLOCK_BOOTTIME, and for whom. */
+struct reap_turn {
+	uint64_t seq;	      /* of the cycle's record */
+	uint64_t deadline_ns; /* no removal is begun any more */
+	bool last;	      /* no cycle follows: what is under way is waited for */
+};
+
+/* 0 or -ENOMEM. @docker and @policy are the caller's. */
+int reaper_open(const struct docker *docker, const struct policy *policy, struct reaper **ret);
+
+/* Leaves the engine alone with what is still under way, and logs what reap_tell() could not. */
+void reaper_close(struct reaper *reaper);
 
 /*
- * Removes (or stops, or pauses) every container that was decided so, a few side by side. Each is
- * inspected once more first and kept if it is no longer the one that was measured. Fills the outcome
- * of every container in @list: "kept", "removed", "gone", "kept: …", "failed: …", and with @dry_run,
- * which asks the engine for nothing, "dry-run". 0 or -ENOMEM.
+ * Takes up what has ended of the removals that earlier cycles left under way, and waits for nothing:
+ * their outcomes go into @window->late. 0 or -ENOMEM.
  */
-int reap(const struct docker *docker, struct container_list *list, const struct policy *policy,
-	 bool dry_run);
+int reap_collect(struct reaper *reaper, struct window *window);
+
+/* Whether the engine was asked to remove (stop, pause) this one and has not answered yet. */
+bool reap_is_pending(const struct reaper *reaper, const char *id);
+
+/*
+ * Removes (or stops, or pauses) every container of @window that was decided so, at most 8 side by
+ * side. Each is inspected once more first, and asked for only if it is still the one that was measured.
+ *
+ * At the deadline an inspection is given up, so that no removal ever follows from an old one. What the
+ * engine was asked for is left under way: it keeps its place among the 8, is never asked for again
+ * while it does, and ends by its own time-out at the latest. Its outcome comes in a later cycle.
+ *
+ * Fills the outcome of every container: "kept", "removed", "stopped", "paused", "gone", "kept: …",
+ * "failed: …", or "pending". 0 or -ENOMEM.
+ */
+int reap(struct reaper *reaper, struct window *window, const struct reap_turn *turn);
+
+/* Asks the engine for nothing: the outcomes are "kept" and "dry-run". 0 or -ENOMEM. */
+int reap_nothing(struct container_list *list);
+
+/* Logs each removal that the engine has confirmed, with the memory that was free once it was gone. */
+void reap_tell(struct reaper *reaper, const struct window *window);
 
 #endif

@@ -10,24 +10,32 @@
 #define API_NEWEST	  44 /* 1.44: the newest that we were written against */
 #define CALL_TIMEOUT_MS	  10000L
 #define ACTION_TIMEOUT_MS 60000L
+#define LIST_LIMIT	  (64UL << 20)
 
 struct docker {
 	struct http_call call;
 	char *socket_path;
 	uint16_t log_port;
 	unsigned int api_minor; /* of version 1 */
+	uint64_t deadline_ns;	/* of its own calls, on CLOCK_BOOTTIME */
 };
 
-static const char *get_string(const cJSON *object, const char *name)
+/* Labels that are not there, or null, are none. */
+static int parse_labels(const cJSON *labels, bool *ret_managed, bool *ret_protect)
 {
-	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
+	const char *managed, *protect;
+	int err;
 
-static bool is_label_true(const cJSON *labels, const char *name)
-{
-	const char *value = get_string(labels, name);
-
-	return value && !strcmp(value, "true");
+	if (!labels)
+		return 0;
+	err = json_string(labels, LABEL_MANAGED, true, &managed);
+	if (!err)
+		err = json_string(labels, LABEL_PROTECT, true, &protect);
+	if (err)
+		return err;
+	*ret_managed = managed && !strcmp(managed, "true");
+	*ret_protect = protect && !strcmp(protect, "true");
+	return 0;
 }
 
 static int copy_id(const char *id, char *ret)
@@ -50,6 +58,31 @@ static int parse_api_version(const char *text, unsigned int *ret_minor)
 	return 0;
 }
 
+static int get_api_version(const cJSON *json, const char *name, unsigned int *ret_minor)
+{
+	const char *text;
+	int err = json_string(json, name, false, &text);
+
+	return err ? err : parse_api_version(text, ret_minor);
+}
+
+/* Performs a request on the docker's own call, within its deadline. */
+static int run_own(struct docker *docker, long timeout_ms, long *ret_status)
+{
+	uint64_t now_ns = boottime_ns();
+
+	if (docker->deadline_ns) {
+		uint64_t left_ns = docker->deadline_ns > now_ns ? docker->deadline_ns - now_ns : 0;
+
+		if (left_ns < NS_PER_MS)
+			return -ETIMEDOUT;
+		if (left_ns / NS_PER_MS < (uint64_t)timeout_ms)
+			timeout_ms = (long)(left_ns / NS_PER_MS);
+	}
+	http_call_limit(&docker->call, timeout_ms);
+	return http_call_run(&docker->call, ret_status);
+}
+
 /* {"ApiVersion":"1.45","MinAPIVersion":"1.24",…} */
 static int negotiate(struct docker *docker)
 {
@@ -60,14 +93,16 @@ static int negotiate(struct docker *docker)
 		http_call_set(&docker->call, "GET", "http://docker/version", NULL, CALL_TIMEOUT_MS);
 
 	if (!err)
-		err = http_call_run(&docker->call, &status);
+		err = run_own(docker, CALL_TIMEOUT_MS, &status);
 	if (err)
 		return err;
 	json = http_call_json(&docker->call);
-	err = status == 200 ? parse_api_version(get_string(json, "ApiVersion"), &newest) : -EBADMSG;
+	err = status == 200 ? get_api_version(json, "ApiVersion", &newest) : -EBADMSG;
 	if (!err)
-		err = parse_api_version(get_string(json, "MinAPIVersion"), &oldest);
+		err = get_api_version(json, "MinAPIVersion", &oldest);
 	cJSON_Delete(json);
+	if (!err && oldest > newest)
+		err = -EBADMSG;
 	if (err)
 		return err;
 	docker->api_minor = newest < API_NEWEST ? newest : API_NEWEST;
@@ -76,12 +111,17 @@ static int negotiate(struct docker *docker)
 	return 0;
 }
 
+bool docker_is_url(const char *url)
+{
+	return !strncmp(url, SCHEME "/", strlen(SCHEME "/"));
+}
+
 int docker_open(const char *url, uint16_t log_port, struct docker **ret)
 {
 	struct docker *docker;
 	int err = -ENOMEM;
 
-	if (strncmp(url, SCHEME "/", strlen(SCHEME "/")))
+	if (!docker_is_url(url))
 		return -EPROTONOSUPPORT;
 	docker = calloc(1, sizeof(*docker));
 	if (!docker)
@@ -98,6 +138,11 @@ int docker_open(const char *url, uint16_t log_port, struct docker **ret)
 	}
 	*ret = docker;
 	return 0;
+}
+
+void docker_limit(struct docker *docker, uint64_t deadline_ns)
+{
+	docker->deadline_ns = deadline_ns;
 }
 
 void docker_close(struct docker *docker)
@@ -122,6 +167,8 @@ static const char *own_name(const cJSON *names)
 {
 	const cJSON *item;
 
+	if (!cJSON_IsArray(names))
+		return NULL;
 	cJSON_ArrayForEach(item, names) {
 		const char *name = cJSON_GetStringValue(item);
 
@@ -131,35 +178,42 @@ static const char *own_name(const cJSON *names)
 	return NULL;
 }
 
-static bool publishes(const cJSON *ports, uint16_t port)
+/* [{"PrivatePort":8000,"PublicPort":8000,"Type":"tcp"},…], or null */
+static int parse_ports(const cJSON *ports, uint16_t port, bool *ret_published)
 {
-	const cJSON *item;
+	const cJSON *item, *public;
 
+	if (ports && !cJSON_IsArray(ports))
+		return -EBADMSG;
 	cJSON_ArrayForEach(item, ports) {
-		const cJSON *public = cJSON_GetObjectItemCaseSensitive(item, "PublicPort");
+		int err = json_member(item, "PublicPort", &public);
 
-		if (port && cJSON_IsNumber(public) && public->valueint == port)
-			return true;
+		if (err || (public && !cJSON_IsNumber(public)))
+			return -EBADMSG;
+		if (port && public && public->valueint == port)
+			*ret_published = true;
 	}
-	return false;
+	return 0;
 }
 
 /* {"Id":"0f3c…","Names":["/N2Cnmb5c"],"Image":"cmgr-cpu-low","State":"running","Labels":{…}} */
 static int parse_container(const struct docker *docker, const cJSON *json, struct container *c)
 {
-	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(json, "Labels");
-	const char *name = own_name(cJSON_GetObjectItemCaseSensitive(json, "Names"));
-	const char *image = get_string(json, "Image"), *state = get_string(json, "State");
+	const cJSON *labels, *names, *ports;
+	const char *id, *image, *state, *name;
 
-	if (!name || !image || !state || copy_id(get_string(json, "Id"), c->id))
+	if (json_string(json, "Id", false, &id) || json_string(json, "Image", false, &image) ||
+	    json_string(json, "State", false, &state) || json_member(json, "Names", &names) ||
+	    json_member(json, "Labels", &labels) || json_member(json, "Ports", &ports))
+		return -EBADMSG;
+	name = own_name(names);
+	if (!name || copy_id(id, c->id) ||
+	    parse_labels(labels, &c->managed, &c->labelled_protect) ||
+	    parse_ports(ports, docker->log_port, &c->is_log_server))
 		return -EBADMSG;
 	c->running = !strcmp(state, "running");
-	c->managed = is_label_true(labels, LABEL_MANAGED);
-	c->labelled_protect = is_label_true(labels, LABEL_PROTECT);
-	c->is_log_server =
-		publishes(cJSON_GetObjectItemCaseSensitive(json, "Ports"), docker->log_port);
-	c->name = to_utf8(name);
-	c->image = to_utf8(image);
+	c->name = to_printable(name);
+	c->image = to_printable(image);
 	return c->name && c->image ? 0 : -ENOMEM;
 }
 
@@ -224,8 +278,9 @@ int docker_list(struct docker *docker, struct container_list *ret, char **ret_wh
 	long status;
 	int err = prepare(docker, &docker->call, "GET", "/containers/json", NULL, CALL_TIMEOUT_MS);
 
+	docker->call.limit = LIST_LIMIT;
 	if (!err)
-		err = http_call_run(&docker->call, &status);
+		err = run_own(docker, CALL_TIMEOUT_MS, &status);
 	if (!err && status == 200)
 		err = list_result(docker, ret);
 	else if (!err) {
@@ -245,7 +300,7 @@ int docker_inspect(struct docker *docker, struct container *container)
 	int err = docker_call_inspect(docker, &docker->call, container->id);
 
 	if (!err)
-		err = http_call_run(&docker->call, &status);
+		err = run_own(docker, CALL_TIMEOUT_MS, &status);
 	if (!err)
 		err = docker_inspect_result(&docker->call, status, &state);
 	if (!err && strcmp(state.id, container->id))
@@ -288,13 +343,16 @@ static char *spec_json(const struct docker_spec *spec)
 
 static int create_result(struct docker *docker, long status, char *ret_id)
 {
+	const char *id;
 	cJSON *reply;
 	int err;
 
 	if (status != 201)
 		return status == 404 ? -ENOENT : status == 409 ? -EEXIST : -EIO;
 	reply = http_call_json(&docker->call);
-	err = copy_id(get_string(reply, "Id"), ret_id);
+	err = json_string(reply, "Id", false, &id);
+	if (!err)
+		err = copy_id(id, ret_id);
 	cJSON_Delete(reply);
 	return err;
 }
@@ -386,18 +444,20 @@ int docker_call_action(const struct docker *docker, struct http_call *call, cons
 
 static int parse_state(const cJSON *json, struct docker_state *state)
 {
-	const cJSON *s = cJSON_GetObjectItemCaseSensitive(json, "State");
-	const cJSON *config = cJSON_GetObjectItemCaseSensitive(json, "Config");
-	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(config, "Labels");
-	const char *started_at = get_string(s, "StartedAt"), *status = get_string(s, "Status");
-	const char *name = get_string(json, "Name");
+	const cJSON *s, *config, *labels;
+	const char *id, *name, *status, *started_at;
 
-	if (!started_at || !status || !name || copy_id(get_string(json, "Id"), state->id))
+	if (json_string(json, "Id", false, &id) || json_string(json, "Name", false, &name) ||
+	    json_member(json, "State", &s) || json_member(json, "Config", &config) ||
+	    json_string(s, "Status", false, &status) ||
+	    json_string(s, "StartedAt", false, &started_at) ||
+	    json_member(config, "Labels", &labels))
+		return -EBADMSG;
+	if (copy_id(id, state->id) ||
+	    parse_labels(labels, &state->managed, &state->labelled_protect))
 		return -EBADMSG;
 	state->running = !strcmp(status, "running");
-	state->managed = is_label_true(labels, LABEL_MANAGED);
-	state->labelled_protect = is_label_true(labels, LABEL_PROTECT);
-	state->name = to_utf8(name + (name[0] == '/'));
+	state->name = to_printable(name + (name[0] == '/'));
 	state->started_at = strdup(started_at);
 	return state->name && state->started_at ? 0 : -ENOMEM;
 }
@@ -439,9 +499,11 @@ int docker_action_result(const struct http_call *call, long status)
 char *docker_error_text(const struct http_call *call)
 {
 	cJSON *json = http_call_json(call);
-	const char *message = get_string(json, "message");
-	char *text = to_utf8(message ? message : "no explanation");
+	const char *message = NULL;
+	char *text;
 
+	json_string(json, "message", true, &message);
+	text = to_printable(message ? message : "no explanation");
 	cJSON_Delete(json);
 	return text;
 }

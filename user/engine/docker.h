@@ -21,6 +21,9 @@ struct docker_state {
 	bool labelled_protect;
 };
 
+/* Whether it is of the form unix:///PATH, the only one that there is. */
+bool docker_is_url(const char *url);
+
 /*
  * Connects to the engine at @url ("unix:///var/run/docker.sock") and negotiates the API version.
  * @log_port: containers that publish this TCP port count as the log server; 0 for none.
@@ -29,6 +32,12 @@ struct docker_state {
  */
 int docker_open(const char *url, uint16_t log_port, struct docker **ret);
 void docker_close(struct docker *docker);
+
+/*
+ * What docker_list() and docker_inspect() ask for ends by then, on CLOCK_BOOTTIME, with -ETIMEDOUT;
+ * 0: each call has its own time-out alone.
+ */
+void docker_limit(struct docker *docker, uint64_t deadline_ns);
 
 void docker_state_free(struct docker_state *state);
 

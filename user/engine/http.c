@@ -7,24 +7,38 @@
 #include "util.h"
 
 #define CONNECT_TIMEOUT_MS 2000L
-#define REPLY_LIMIT	   (64UL << 20)
+#define HEAD_LIMIT	   (64UL << 10)
 
 static size_t receive(char *data, size_t size, size_t count, void *user)
 {
 	struct http_call *call = user;
 	size_t more = size * count;
-	char *larger;
 
-	if (more > REPLY_LIMIT - call->size)
+	if (more > call->limit - call->size)
 		return 0;
-	larger = realloc(call->body, call->size + more + 1);
-	if (!larger)
-		return 0;
-	memcpy(larger + call->size, data, more);
-	call->body = larger;
+	if (call->size + more >= call->room) {
+		size_t room = 2 * (call->size + more + 1);
+		char *larger = realloc(call->body, room);
+
+		if (!larger)
+			return 0;
+		call->body = larger;
+		call->room = room;
+	}
+	memcpy(call->body + call->size, data, more);
 	call->size += more;
 	call->body[call->size] = '\0';
 	return more;
+}
+
+/* Lines of headers without end are never a body that has a cap. */
+static size_t count_head(char *data, size_t size, size_t count, void *user)
+{
+	struct http_call *call = user;
+
+	(void)data;
+	call->head += size * count;
+	return call->head > HEAD_LIMIT ? 0 : size * count;
 }
 
 int http_call_init(struct http_call *call, const char *unix_socket)
@@ -43,6 +57,8 @@ int http_call_init(struct http_call *call, const char *unix_socket)
 	curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, receive);
+	curl_easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, count_head);
+	curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	return 0;
 }
 
@@ -62,7 +78,11 @@ int http_call_set(struct http_call *call, const char *method, const char *url, c
 	free(call->body);
 	call->body = NULL;
 	call->size = 0;
+	call->room = 0;
+	call->head = 0;
+	call->limit = HTTP_REPLY_LIMIT;
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
 	/* HTTPGET undoes what an earlier request with a body has set. */
 	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, json ? call->headers : NULL);
@@ -86,11 +106,22 @@ int http_call_result(const struct http_call *call, CURLcode code, long *ret_stat
 		return -ECONNREFUSED;
 	case CURLE_OPERATION_TIMEDOUT:
 		return -ETIMEDOUT;
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_ABORTED_BY_CALLBACK:
+		return -ECONNRESET;
 	case CURLE_WRITE_ERROR:
 		return -EFBIG;
 	default:
 		return -EIO;
 	}
+}
+
+void http_call_limit(struct http_call *call, long timeout_ms)
+{
+	curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 }
 
 int http_call_run(struct http_call *call, long *ret_status)
@@ -111,4 +142,33 @@ cJSON *http_call_json(const struct http_call *call)
 		return NULL;
 	}
 	return json;
+}
+
+int json_member(const cJSON *object, const char *name, const cJSON **ret)
+{
+	const cJSON *item, *found = NULL;
+
+	if (!cJSON_IsObject(object))
+		return -EBADMSG;
+	cJSON_ArrayForEach(item, object) {
+		if (strcmp(item->string, name))
+			continue;
+		if (found)
+			return -EBADMSG;
+		found = item;
+	}
+	*ret = cJSON_IsNull(found) ? NULL : found;
+	return 0;
+}
+
+int json_string(const cJSON *object, const char *name, bool optional, const char **ret)
+{
+	const cJSON *item;
+	int err = json_member(object, name, &item);
+
+	if (!err && (item ? !cJSON_IsString(item) : !optional))
+		err = -EBADMSG;
+	if (!err)
+		*ret = cJSON_GetStringValue(item);
+	return err;
 }

@@ -3,6 +3,7 @@
 #ifndef CMGR_ENGINE_HTTP_H
 #define CMGR_ENGINE_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <cjson/cJSON.h>
@@ -14,7 +15,12 @@ struct http_call {
 	struct curl_slist *headers;
 	char *body; /* of the reply, NUL-terminated; NULL while empty */
 	size_t size;
+	size_t room;  /* for it, the NUL included */
+	size_t limit; /* of the body; http_call_set() makes it HTTP_REPLY_LIMIT */
+	size_t head;  /* bytes of the headers so far */
 };
+
+#define HTTP_REPLY_LIMIT (4UL << 20)
 
 /* @unix_socket: path of the socket to connect to, NULL for TCP. 0 or -ENOMEM. */
 int http_call_init(struct http_call *call, const char *unix_socket);
@@ -26,14 +32,27 @@ int http_call_set(struct http_call *call, const char *method, const char *url, c
 
 /*
  * What came of a prepared request that libcurl ended with @code: 0 and the reply's status, or
- * -ECONNREFUSED (nobody there), -ETIMEDOUT, -EFBIG (reply over the cap) or -EIO.
+ * -ECONNREFUSED (nobody there), -ECONNRESET (the connection ended before the reply did), -ETIMEDOUT,
+ * -EFBIG (reply over the cap) or -EIO.
  */
 int http_call_result(const struct http_call *call, CURLcode code, long *ret_status);
 
 /* Performs a prepared request. As http_call_result(). */
 int http_call_run(struct http_call *call, long *ret_status);
 
+/* Makes a prepared request end @timeout_ms after its beginning. */
+void http_call_limit(struct http_call *call, long timeout_ms);
+
 /* The reply as JSON, to be deleted; NULL when it is not one whole JSON text. */
 cJSON *http_call_json(const struct http_call *call);
+
+/*
+ * The member @name of @object: 0, with NULL when it has none or null; -EBADMSG when @object is none, or
+ * has two of that name.
+ */
+int json_member(const cJSON *object, const char *name, const cJSON **ret);
+
+/* The same; anything but a string is -EBADMSG, too, and so is none unless @optional. */
+int json_string(const cJSON *object, const char *name, bool optional, const char **ret);
 
 #endif

@@ -248,12 +248,15 @@ static int add_gone(const struct join *join, uint64_t cgroup_id, const char *pat
 	struct window *window = join->window;
 	struct gone gone = {.cgroup_id = cgroup_id};
 	const struct container *was;
+	const struct cgroup *cgroup;
 	bool top;
 	const char *id = container_id_in(path, &top);
 
 	if (!id || !top || find_gone(window, id))
 		return 0;
 	memcpy(gone.id, id, CONTAINER_ID_DIGITS);
+	cgroup = snapshot_cgroup(&join->before->snapshot, cgroup_id);
+	gone.freed_kib = cgroup ? cgroup->usage_kib : 0;
 	gone.path = strdup(path);
 	was = find_container(join->known, id);
 	if (!gone.path || name_gone(&gone, was ? was : find_container(&window->containers, id)) ||
@@ -421,6 +424,11 @@ void window_free(struct window *window)
 	for (i = 0; i < window->gone_count; i++)
 		free_gone(&window->gone[i]);
 	free(window->gone);
+	for (i = 0; i < window->late_count; i++) {
+		free(window->late[i].name);
+		free(window->late[i].outcome);
+	}
+	free(window->late);
 	free(window->distrust);
 	container_list_free(&window->containers);
 	*window = (struct window){};

@@ -19,10 +19,20 @@ struct gone {
 	uint64_t ran_ns;
 	uint64_t waited_ns;
 	char id[CONTAINER_ID_DIGITS + 1];
-	char *name;   /* NULL: it was never seen alive */
-	char *image;  /* likewise */
-	char *path;   /* of its cgroup */
-	bool removed; /* by us, in the last cycle; the others died by themselves */
+	char *name;	    /* NULL: it was never seen alive */
+	char *image;	    /* likewise */
+	char *path;	    /* of its cgroup */
+	bool removed;	    /* by us; the others died by themselves */
+	uint64_t freed_kib; /* what its cgroup was charged in the last reading that has it */
+};
+
+/* What became of a decision whose outcome an earlier record told as "pending". */
+struct late {
+	uint64_t seq; /* of that record */
+	char id[CONTAINER_ID_DIGITS + 1];
+	char *name;
+	enum action decision;
+	char *outcome;
 };
 
 /* The host between two readings. */
@@ -35,6 +45,8 @@ struct window {
 	struct container_list containers;
 	struct gone *gone;
 	size_t gone_count;
+	struct late *late; /* the caller's */
+	size_t late_count;
 	char *distrust; /* why nothing may be removed on these readings; NULL: nothing speaks against it */
 };
 

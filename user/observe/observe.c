@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "act/reap.h"
 #include "observe/window.h"
 #include "report/recording.h"
 #include "util.h"
@@ -83,9 +84,22 @@ static int recall(struct governor *governor, struct container_list *list)
 	return 0;
 }
 
+/* What the engine is asked to remove already is not decided about again. */
+static void set_pending_aside(const struct governor *governor, struct container_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		if (!reap_is_pending(governor->reaper, list->items[i].id))
+			continue;
+		list->items[i].unsure = "its removal is under way";
+		list->items[i].acted = true;
+	}
+}
+
 /*
- * Those that are not known are asked for, until a call times out: each may last its whole time-out,
- * and the others can wait for the next cycle. Where to begin moves on, so that one container that
+ * Those that are not known are asked for, until a call times out, or there is no more time for it in
+ * this cycle: the others can wait for the next. Where to begin moves on, so that one container that
  * hangs does not keep those behind it from their turn.
  */
 static void identify_new(struct governor *governor, struct container_list *list)
@@ -96,7 +110,7 @@ static void identify_new(struct governor *governor, struct container_list *list)
 		struct container *container = &list->items[(turn + i) % list->count];
 		int err;
 
-		if (container->started_at ||
+		if (container->started_at || container->unsure ||
 		    !window_may_touch(container, &governor->options->policy))
 			continue;
 		err = identify(governor, container);
@@ -119,13 +133,16 @@ static void forget_dead_cgroups(struct governor *governor, const struct readings
 static int observe_engine(struct governor *governor, struct observation *seen)
 {
 	_cleanup_free_ char *why = NULL;
-	int err = docker_list(governor->docker, &seen->containers, &why);
+	int err;
 
+	docker_limit(governor->docker, governor_deadline_ns(governor, OBSERVE_PERCENT));
+	err = docker_list(governor->docker, &seen->containers, &why);
 	if (err) {
 		seen->no_list = format_text("the engine's list cannot be had: %s",
 					    why ? why : strerror(-err));
 		return seen->no_list ? 0 : -ENOMEM;
 	}
+	set_pending_aside(governor, &seen->containers);
 	err = recall(governor, &seen->containers);
 	if (!err)
 		identify_new(governor, &seen->containers);
@@ -152,7 +169,6 @@ int observe(struct governor *governor, bool final, struct window *window)
 	struct observation seen = {.final = final, .cpus = cpus > 0 ? (unsigned int)cpus : 1};
 	int err;
 
-	governor->cycle_start_ns = boottime_ns();
 	err = observe_engine(governor, &seen);
 	if (!err)
 		err = observe_kernel(governor, &seen);

@@ -40,7 +40,8 @@ static void print_doing(FILE *out, const struct container *container)
 		[ACTION_PAUSE] = "Pausing",
 	};
 	const char *outcome = container->outcome ? container->outcome : "failed: out of memory";
-	bool done = strncmp(outcome, "kept", 4) && strncmp(outcome, "failed", 6);
+	bool done = strncmp(outcome, "kept", 4) && strncmp(outcome, "failed", 6) &&
+		    strcmp(outcome, "pending");
 
 	if (!strcmp(outcome, "dry-run"))
 		fprintf(out, "Would %s container '%s': ", action_name(container->decision),
@@ -81,6 +82,16 @@ static void print_kept(FILE *out, const struct window *window)
 	}
 }
 
+/* What became of those that an earlier report told as under way. */
+static void print_late(FILE *out, const struct late *late)
+{
+	fprintf(out, "Container '%s', to be %s since cycle %" PRIu64 ": %s\n", late->name,
+		late->decision == ACTION_STOP	 ? "stopped"
+		: late->decision == ACTION_PAUSE ? "paused"
+						 : "removed",
+		late->seq, late->outcome);
+}
+
 void console_report(FILE *out, const struct window *window, const char *sysinfo_json)
 {
 	size_t i;
@@ -100,4 +111,6 @@ void console_report(FILE *out, const struct window *window, const char *sysinfo_
 	for (i = 0; i < window->containers.count; i++)
 		if (window->containers.items[i].decision != ACTION_KEEP)
 			print_doing(out, &window->containers.items[i]);
+	for (i = 0; i < window->late_count; i++)
+		print_late(out, &window->late[i]);
 }

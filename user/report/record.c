@@ -112,6 +112,19 @@ static cJSON *gone_json(const struct gone *gone)
 	cJSON_AddBoolToObject(json, "removed", gone->removed);
 	json_add_u64(json, "ran_ns", gone->ran_ns);
 	json_add_u64(json, "waited_ns", gone->waited_ns);
+	json_add_u64(json, "freed_kib", gone->freed_kib);
+	return json;
+}
+
+static cJSON *late_json(const struct late *late)
+{
+	cJSON *json = cJSON_CreateObject();
+
+	json_add_u64(json, "seq", late->seq);
+	add_text(json, "id", late->id);
+	add_cut(json, "name", late->name, RECORD_NAME_LIMIT);
+	add_text(json, "decision", action_name(late->decision));
+	add_cut(json, "outcome", late->outcome, RECORD_MESSAGE_LIMIT);
 	return json;
 }
 
@@ -167,6 +180,9 @@ char *record_json(const struct record *record)
 	array = cJSON_AddArrayToObject(json, "gone");
 	for (i = 0; i < window->gone_count; i++)
 		cJSON_AddItemToArray(array, gone_json(&window->gone[i]));
+	array = cJSON_AddArrayToObject(json, "late");
+	for (i = 0; i < window->late_count; i++)
+		cJSON_AddItemToArray(array, late_json(&window->late[i]));
 	add_self(json, record->self);
 	text = cJSON_PrintUnformatted(json);
 	cJSON_Delete(json);

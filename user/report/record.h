@@ -44,6 +44,14 @@ struct record {
  * One line of JSON without its newline, to be freed, or NULL without memory. "time" is the end of the
  * window. Shares, scores and margins are fractions of the host; counters are differences over the
  * window.
+ *
+ * A container's "outcome" tells what became of its decision: "kept" ("kept: …" when it was no longer the
+ * one that was measured), "removed", "stopped", "paused", "gone" (before we came to it), "failed: …",
+ * "dry-run"; or "pending" when the engine was asked and had not answered at the end of the cycle. What
+ * became of that is in "late" of a later record, once: [{seq (of the record that told it as pending),
+ * id, name, decision, outcome}]. Meanwhile the container is "unsure" and kept.
+ *
+ * "freed_kib" of one that is gone is the memory that it was charged in the last reading that has it.
  */
 char *record_json(const struct record *record);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "act/reap.h"
 #include "report/console.h"
 #include "report/export.h"
 #include "report/recording.h"
@@ -102,6 +103,14 @@ static void print_report(struct governor *governor, const struct window *window,
 	}
 }
 
+static uint64_t ship_budget_ms(const struct governor *governor)
+{
+	uint64_t now_ns = boottime_ns(), end_ns = governor_deadline_ns(governor, REPORT_PERCENT);
+	uint64_t left_ms = end_ns > now_ns ? (end_ns - now_ns) / NS_PER_MS : 0;
+
+	return left_ms < SHIP_BUDGET_MS ? left_ms : SHIP_BUDGET_MS;
+}
+
 int report(struct governor *governor, bool final, const struct window *window)
 {
 	struct record record = {
@@ -113,6 +122,7 @@ int report(struct governor *governor, bool final, const struct window *window)
 	const struct self_cost self = own_cost(governor);
 	_cleanup_free_ char *json = NULL;
 
+	reap_tell(governor->reaper, window);
 	recording_commit(governor->recording, window);
 	record.self = &self;
 	json = record_json(&record);
@@ -122,7 +132,7 @@ int report(struct governor *governor, bool final, const struct window *window)
 		spool_record(governor, json);
 	print_report(governor, window, json, save_reading(governor, window));
 	if (!governor->options->no_log)
-		ship_pending(&governor->ship, &governor->spool, SHIP_BUDGET_MS);
+		ship_pending(&governor->ship, &governor->spool, ship_budget_ms(governor));
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 
 int ship_open(const char *url, struct ship *ret)
 {
-	struct ship ship = {.url = strdup(url)};
+	struct ship ship = {.url = strdup(url), .timeout_ms = CALL_TIMEOUT_MS};
 
 	if (!ship.url || http_call_init(&ship.call, NULL)) {
 		ship_close(&ship);
@@ -31,7 +31,7 @@ static int call(struct ship *ship, const char *method, const char *path, const c
 		long *ret_status)
 {
 	_cleanup_free_ char *url = format_text("%s%s", ship->url, path);
-	int err = url ? http_call_set(&ship->call, method, url, json, CALL_TIMEOUT_MS) : -ENOMEM;
+	int err = url ? http_call_set(&ship->call, method, url, json, ship->timeout_ms) : -ENOMEM;
 
 	return err ? err : http_call_run(&ship->call, ret_status);
 }
@@ -98,6 +98,14 @@ static bool send_one(struct ship *ship, struct spool *spool, uint64_t number, co
 	return false;
 }
 
+static long time_left_ms(uint64_t end_ns)
+{
+	uint64_t now_ns = boottime_ns();
+	uint64_t left_ms = end_ns > now_ns ? (end_ns - now_ns) / NS_PER_MS : 0;
+
+	return left_ms < CALL_TIMEOUT_MS ? (long)left_ms + 1 : CALL_TIMEOUT_MS;
+}
+
 void ship_pending(struct ship *ship, struct spool *spool, uint64_t budget_ms)
 {
 	uint64_t end_ns = boottime_ns() + budget_ms * NS_PER_MS;
@@ -112,7 +120,9 @@ void ship_pending(struct ship *ship, struct spool *spool, uint64_t budget_ms)
 			log_line("cannot read the spool %s: %s", spool->dir, strerror(-found));
 		if (found <= 0)
 			return;
+		ship->timeout_ms = time_left_ms(end_ns);
 		sent = send_one(ship, spool, number, json);
+		ship->timeout_ms = CALL_TIMEOUT_MS;
 	}
 }
 

@@ -9,8 +9,9 @@
 
 struct ship {
 	struct http_call call;
-	char *url; /* "http://127.0.0.1:8000" */
-	bool down; /* it did not answer the last time, and that has been told */
+	char *url;	 /* "http://127.0.0.1:8000" */
+	long timeout_ms; /* of a call */
+	bool down;	 /* it did not answer the last time, and that has been told */
 };
 
 int ship_open(const char *url, struct ship *ret);

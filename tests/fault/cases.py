@@ -1,0 +1,268 @@
+"""The table: what the engine does, what it must then be asked, and what the record must say.
+
+Each case has three containers: "high" and "low" are kept, "victim" is surplus. The requests are those of
+the first cycle that are about the victim after the readings; the outcome is the victim's.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from engine import Container, Engine, Fault, Request, inspection, message
+from world import World
+
+
+@dataclass
+class Stage:
+    """What a script can reach."""
+
+    engine: Engine
+    world: World
+    victim: Container
+    cycle: int = 0  # readings taken since the first
+    seen: dict[str, int] = field(default_factory=dict)
+
+
+Script = Callable[[Stage, Request], "Fault | None"]
+
+
+@dataclass
+class Case:
+    name: str
+    script: Script
+    requests: str  # "inspect DELETE"
+    outcome: str | None  # a regular expression; None: the victim is not in the record
+    late: str | None = None
+    next: str | None = None  # the outcome (or class) of the victim in the second record
+    versions: tuple[int, int] = (24, 45)
+    options: tuple[str, ...] = ()
+    cycles: int = 2
+    no_removal: str | None = None
+    log: str | None = None  # a regular expression that is on stderr
+    measured: Callable[[Stage], None] | None = None  # right after the readings of the first cycle
+
+
+def on(kind: str, fault: Callable[[Stage], Fault] | Fault, cycle: int = 1) -> Script:
+    """In one cycle, each request of that kind that is about the victim; those of the list, too."""
+
+    def script(stage: Stage, request: Request) -> Fault | None:
+        if stage.cycle != (cycle if kind not in ("list", "identify") else cycle - 1):
+            return None
+        if request.kind != ("inspect" if kind == "identify" else kind):
+            return None
+        if request.id not in ("", stage.victim.id):
+            return None
+        return fault(stage) if callable(fault) else fault
+
+    return script
+
+
+def nothing(stage: Stage, request: Request) -> Fault | None:
+    return None
+
+
+def changed_inspection(change: Callable[[dict], None]) -> Callable[[Stage], Fault]:
+    def fault(stage: Stage) -> Fault:
+        body = inspection(stage.victim)
+        change(body)
+        return Fault(body=json.dumps(body).encode())
+
+    return fault
+
+
+def changed_list(change: Callable[[list], object]) -> Callable[[Stage], Fault]:
+    def fault(stage: Stage) -> Fault:
+        rows = stage.engine.rows()
+        change(rows)
+        return Fault(body=json.dumps(rows).encode())
+
+    return fault
+
+
+def twice(key: str, first: str, where: str = "inspect", same: bool = False) -> Callable[[Stage], Fault]:
+    """The reply with one more member of that name before the right one."""
+
+    def fault(stage: Stage) -> Fault:
+        whole = stage.engine.rows() if where == "list" else inspection(stage.victim)
+        text = json.dumps(whole)
+        return Fault(body=text.replace(f'"{key}"', f'"{key}": {first}, "{key}"', 1).encode(), same=same)
+
+    return fault
+
+
+def setting(**values: object) -> Callable[[dict], None]:
+    return lambda body: body.update(values)
+
+
+def restart_engine(stage: Stage) -> None:
+    """The daemon of the engine is killed, and is there again at once."""
+    import asyncio
+
+    async def again() -> None:
+        await stage.engine.stop()
+        await stage.engine.start()
+
+    stage.task = asyncio.ensure_future(again())
+
+
+def relabel(**labels: str) -> Callable[[Stage], None]:
+    names = {key.replace("_", "."): value for key, value in labels.items()}
+    return lambda stage: setattr(stage.victim, "labels", names)
+
+
+def at_delete(status: int, text: str) -> Script:
+    return on("DELETE", Fault(status=status, body=message(text)))
+
+
+def bad_inspection(name: str, fault: Callable[[Stage], Fault] | Fault) -> Case:
+    return Case(f"inspection: {name}", on("inspect", fault), "inspect", "failed: Bad message",
+                next="removed")
+
+
+def bad_list(name: str, fault: Callable[[Stage], Fault] | Fault) -> Case:
+    return Case(f"list: {name}", on("list", fault), "", None, next="removed",
+                no_removal="the engine's list cannot be had")
+
+
+BOTH = "inspect DELETE"
+HUGE = b" " * (10 << 20)
+
+CASES = [
+    Case("all is well", nothing, BOTH, "removed",
+         log=r"removed name=victim id=[0-9a-f]{12} rank=2 score=0.\d+ anon_kib=2000000 "
+             r"memory_freed_kib=2000007\n"),
+    Case("stop", nothing, "inspect stop", "stopped", options=("--action", "stop"),
+         log="stopped name=victim .*memory_freed_kib=2000007"),
+    Case("pause", nothing, "inspect pause", "paused", options=("--action", "pause"), next="unsure",
+         log="paused name=victim .*memory_freed_kib=0"),
+    Case("dry run", nothing, "", "dry-run", options=("--dry-run",), next="dry-run"),
+    # Statuses
+    Case("304", on("DELETE", Fault(status=304)), BOTH, "gone", next="removed"),
+    Case("304 to a stop", on("stop", Fault(status=304)), "inspect stop", "gone",
+         options=("--action", "stop"), next="stopped"),
+    Case("400", at_delete(400, "no"), BOTH, "failed: no", next="removed"),
+    Case("404", at_delete(404, "No such container"), BOTH, "gone", next="removed"),
+    Case("409, removal in progress",
+         at_delete(409, "removal of container x is already in progress"), BOTH, "gone", next="removed"),
+    Case("409, another", at_delete(409, "cannot remove: it is\x1b[2J in use\r\n"), BOTH,
+         "failed: cannot remove: it is\ufffd\\[2J in use\ufffd\ufffd", next="removed"),
+    Case("500", at_delete(500, "driver failed"), BOTH, "failed: driver failed", next="removed"),
+    Case("503", on("DELETE", Fault(status=503, body=b"<html>")), BOTH, "failed: no explanation",
+         next="removed"),
+    Case("inspection: 404", on("inspect", Fault(status=404, body=message("none"))), "inspect", "gone",
+         next="removed"),
+    Case("inspection: 500", on("inspect", Fault(status=500, body=message("no"))), "inspect",
+         "failed: Input/output error", next="removed"),
+    Case("inspection: 409", on("inspect", Fault(status=409, body=message("no"))), "inspect",
+         "failed: Input/output error", next="removed"),
+    *[Case(f"list: {status}", on("list", Fault(status=status, body=message("no"))), "", None,
+           next="removed", no_removal=f"the engine's list cannot be had: status {status}: no")
+      for status in (304, 400, 404, 409, 500, 503)][1:],
+    # Replies that are no replies
+    Case("the reply is cut", on("DELETE", Fault(cut=5)), BOTH, "failed: .*", next=None),
+    Case("no reply at all", on("DELETE", Fault(cut=0)), BOTH, "failed: Connection reset by peer"),
+    Case("inspection: cut in the body", on("inspect", Fault(cut=200)), "inspect",
+         "failed: Connection reset by peer", next="removed"),
+    Case("list: cut", on("list", Fault(cut=200)), "", None, next="removed",
+         no_removal="the engine's list cannot be had: Connection reset by peer"),
+    Case("one byte at a time", lambda stage, request: Fault(drip=True), BOTH, "removed"),
+    Case("inspection without end", on("inspect", Fault(endless=True)), "inspect",
+         "failed: File too large", next="removed"),
+    Case("reply to a removal without end", on("DELETE", Fault(status=500, endless=True)), BOTH,
+         "failed: File too large", next="removed"),
+    Case("list without end", on("list", Fault(endless=True)), "", None, next="removed",
+         no_removal="the engine's list cannot be had"),
+    Case("headers without end", on("inspect", Fault(
+        head=b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20000)), "inspect", "failed: .*", next="removed"),
+    Case("inspection of 10 MiB", on("inspect", lambda stage: Fault(
+        body=json.dumps(inspection(stage.victim)).encode() + HUGE)), "inspect",
+        "failed: File too large", next="removed"),
+    Case("error of 10 MiB", on("DELETE", Fault(status=500, body=HUGE)), BOTH,
+         "failed: File too large", next="removed"),
+    Case("list of 10 MiB", on("list", lambda stage: Fault(
+        body=json.dumps(stage.engine.rows()).encode() + HUGE)), BOTH, "removed"),
+    # JSON that is not what it should be
+    bad_inspection("no JSON", Fault(body=b"no")),
+    bad_inspection("nothing", Fault(body=b"")),
+    bad_inspection("an array", Fault(body=b"[]")),
+    bad_inspection("text behind it", lambda stage: Fault(
+        body=json.dumps(inspection(stage.victim)).encode() + b" {}")),
+    *[bad_inspection(f"{key} is {value!r}", changed_inspection(setting(**{key: value})))
+      for key in ("Id", "Name", "State", "Config") for value in (7, None, True, [], ["x"])],
+    *[bad_inspection(f"State is {state}", changed_inspection(setting(State=state))) for state in (
+        {"Status": "running"}, {"Status": 1, "StartedAt": "x"}, {"Status": "running", "StartedAt": 1},
+        {"status": "running", "startedat": "2026-01-01T00:00:01.000000000Z"})],
+    *[bad_inspection(f"labels are {labels}", changed_inspection(setting(Config={"Labels": labels})))
+      for labels in (7, "x", ["cmgr.managed"], {"cmgr.managed": True},
+                     {"cmgr.managed": "true", "cmgr.protect": 1})],
+    *[bad_inspection(f"{key} twice", twice(key, value)) for key, value in (
+        ("Id", '"x"'), ("Name", '"/x"'), ("State", "{}"), ("Status", '"exited"'),
+        ("StartedAt", '"x"'), ("Config", "{}"), ("Labels", "{}"), ("cmgr.managed", '"false"'))],
+    Case("inspection: other members twice", on("inspect", twice("Running", "1", same=True)), BOTH, "removed"),
+    bad_list("an object", Fault(body=b"{}")),
+    bad_list("null", Fault(body=b"null")),
+    bad_list("one container twice", changed_list(lambda rows: rows.append(rows[0]))),
+    *[bad_list(f"{key} is {value!r}", changed_list(lambda rows, key=key, value=value:
+                                                   rows[0].update({key: value})))
+      for key, value in (("Id", 7), ("Id", "0123"), ("Id", "G" * 64), ("Names", "x"), ("Names", []),
+                         ("Names", [7]), ("Image", None), ("State", 1), ("Labels", []),
+                         ("Labels", {"cmgr.managed": 1}), ("Ports", 7),
+                         ("Ports", [{"PublicPort": "8000"}]))],
+    *[bad_list(f"{key} twice", twice(key, value, "list")) for key, value in (
+        ("Id", '"x"'), ("Names", "[]"), ("Image", '"x"'), ("State", '"x"'), ("Labels", "{}"),
+        ("Ports", "[]"))],
+    # An engine that stalls: the cycle goes on without it
+    Case("removal stalls for 60 s", on("DELETE", Fault(stall=60)), BOTH, "pending", next="unsure",
+         cycles=4, late="removed"),
+    Case("answer to a removal stalls for 60 s", on("DELETE", Fault(stall_after=60)), BOTH, "pending",
+         cycles=4, late="removed", log="removed name=victim .*memory_freed_kib=2000007"),
+    Case("removal stalls and fails", on("DELETE", Fault(stall=6, status=500, body=message("late"))),
+         BOTH, "pending", next="unsure", cycles=5, late="failed: late"),
+    Case("pause stalls", on("pause", Fault(stall=4)), "inspect pause", "pending", next="unsure",
+         options=("--action", "pause"), cycles=4, late="paused"),
+    Case("inspection stalls for 60 s", on("inspect", Fault(stall=60)), "inspect",
+         "failed: Connection timed out", next="removed", cycles=3),
+    Case("list stalls for 60 s", on("list", Fault(stall=60)), "", None, next="removed", cycles=3,
+         no_removal="the engine's list cannot be had: Connection timed out"),
+    Case("the first inspection stalls for 60 s", on("identify", Fault(stall=60)), "", "kept",
+         next="removed", cycles=3),
+    # Another than was measured
+    Case("restarted meanwhile", nothing, "inspect", "kept: it was restarted meanwhile", next="young",
+         measured=lambda stage: stage.world.restart(stage.victim)),
+    Case("protected meanwhile", nothing, "inspect", "kept: it is protected now", next="protected",
+         measured=relabel(cmgr_managed="true", cmgr_protect="true")),
+    Case("relabelled meanwhile", nothing, "inspect", "kept: it is not managed any more",
+         next="unmanaged", measured=relabel(other="true")),
+    Case("renamed meanwhile to a protected name", nothing, "inspect", "kept: it is protected now",
+         options=("--protect", "precious"), next="protected",
+         measured=lambda stage: setattr(stage.victim, "name", "precious")),
+    Case("recreated with the same name", nothing, "inspect", "gone",
+         measured=lambda stage: stage.world.recreate(stage.victim)),
+    Case("paused meanwhile", nothing, "inspect", "kept: it is not running any more", next="unsure",
+         measured=lambda stage: setattr(stage.victim, "state", "paused")),
+    Case("the engine answers for another", on("inspect", changed_inspection(setting(Id="0" * 64))),
+         "inspect", "kept: the engine answered for another container", next="removed"),
+    Case("a name that is another's short ID", nothing, BOTH, "removed",
+         measured=lambda stage: stage.world.add(stage.victim.id[:12], 5, labels={})),
+    Case("a name that is another's full ID", nothing, BOTH, "removed",
+         measured=lambda stage: stage.world.add(stage.victim.id, 5, labels={})),
+    Case("a list that nobody filtered", on("list", changed_list(lambda rows: rows.extend(
+        {"Id": f"{n:064x}", "Names": [f"/other{n}"], "Image": "i", "State": state, "Labels": labels,
+         "Ports": None} for n, (state, labels) in enumerate(
+             [("exited", {"cmgr.managed": "true"}), ("running", None), ("running", {}),
+              ("created", {"cmgr.managed": "TRUE"}), ("dead", {"cmgr.managed": "true"})])))),
+         BOTH, "removed"),
+    # The engine goes away and comes back
+    Case("restart between list and removal", on("inspect", lambda stage: Fault(
+        cut=0, before=lambda: restart_engine(stage))), "inspect", "failed: .*", next="removed"),
+    Case("restart in the removal", on("DELETE", lambda stage: Fault(
+        stall=0.2, before=lambda: restart_engine(stage))), BOTH, "failed: .*"),
+    # Versions
+    Case("1.24 to 1.41", nothing, BOTH, "removed", versions=(24, 41)),
+    Case("1.40 to 1.52", nothing, BOTH, "removed", versions=(40, 52)),
+    Case("1.44 to 1.52", nothing, BOTH, "removed", versions=(44, 52)),
+    Case("upgraded meanwhile", on("list", lambda stage: Fault(
+        before=lambda: setattr(stage.engine, "versions", (46, 52)))), "", None,
+        no_removal="the engine's list cannot be had: status 400", next="removed", cycles=3),
+]

@@ -1,0 +1,17 @@
+"""What the tests share."""
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[str]:
+    """In memory: many daemons that sync their files would wait for the disk, and so would the engine."""
+    made = tempfile.mkdtemp(prefix="cmgr-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    yield made
+    shutil.rmtree(made)

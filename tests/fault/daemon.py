@@ -1,0 +1,207 @@
+"""The real daemon against an Engine, with readings that are made when it takes them."""
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+import threading
+
+from engine import Container, Engine
+
+DAEMON = os.path.abspath(os.environ.get("DAEMON", "build/fault/cmgr-bpf"))
+ACTIONS = {"remove": "DELETE", "stop": "stop", "pause": "pause"}
+SCOPE = "/system.slice/docker-{}.scope"
+
+
+def boottime_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Host:
+    """Serves the module's reading through a FIFO: it is made when the daemon opens it."""
+
+    def __init__(self, folder: str, engine: Engine) -> None:
+        self.engine = engine
+        self.sysinfo = f"{folder}/sysinfo"
+        self.cpu = f"{folder}/cpu"
+        self.loop = asyncio.get_running_loop()
+        self.last_ns = boottime_ns()
+        self.readings: list[float] = []
+        self.on_reading = lambda: None
+        self.ending = False
+        os.mkfifo(self.sysinfo)
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            fd = os.open(self.sysinfo, os.O_WRONLY)
+            if self.ending:
+                os.close(fd)
+                return
+            # The next reading is of another file: two cannot run into each other.
+            os.mkfifo(self.sysinfo + ".next")
+            os.rename(self.sysinfo + ".next", self.sysinfo)
+            text = asyncio.run_coroutine_threadsafe(self._take(), self.loop).result()
+            try:
+                with os.fdopen(fd, "w") as file:
+                    file.write(text)
+            except BrokenPipeError:
+                pass
+
+    async def _take(self) -> str:
+        now_ns = boottime_ns()
+        containers = sorted((c for c in self.engine.containers.values() if c.state != "exited"),
+                            key=lambda c: c.cgroup_id)
+        for container in containers:
+            container.ran_ns += int((now_ns - self.last_ns) * container.cpu_rate)
+        self.last_ns = now_ns
+        self.readings.append(time.monotonic())
+        self.engine.measure()
+        text = self._text(containers, now_ns)
+        with open(self.cpu, "w") as file:
+            file.writelines(f"{c.cgroup_id} {c.ran_ns} 0 1\n" for c in containers)
+        self.on_reading()
+        return text
+
+    @staticmethod
+    def _text(containers: list[Container], now_ns: int) -> str:
+        lines = [f"sysinfo 1 {now_ns}", "memory 100000000 50000000 60000000", "cgroup 1 0 0 0 /"]
+        lines += [f"cgroup {c.cgroup_id} {c.anon_kib + 7} {c.anon_kib} 0 {SCOPE.format(c.id)}"
+                  for c in containers]
+        lines += [f"process {1000 + c.cgroup_id} {c.cgroup_id} {c.started_ns} 1000000 9 9 work -"
+                  for c in containers]
+        return "\n".join(lines + [f"end {len(containers) + 1} {len(containers)}"]) + "\n"
+
+    def close(self) -> None:
+        self.ending = True
+        while self.thread.is_alive():
+            try:
+                os.close(os.open(self.sysinfo, os.O_RDONLY | os.O_NONBLOCK))
+            except FileNotFoundError:
+                pass
+            self.thread.join(0.05)
+
+
+class Lag:
+    """How long this process did not come to run: it plays the engine and the kernel."""
+
+    STEP = 0.02
+
+    def __init__(self) -> None:
+        self.late: list[tuple[float, float]] = []
+
+    async def watch(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(self.STEP)
+            late = time.monotonic() - before - self.STEP
+            if late > self.STEP:
+                self.late.append((before, late))
+
+    def since(self, begin: float) -> float:
+        return sum(late for at, late in self.late if at >= begin)
+
+
+LAG = Lag()
+
+
+class Run:
+    """One run of the daemon: what it printed, and how it ended."""
+
+    def __init__(self, folder: str, engine: Engine) -> None:
+        os.makedirs(folder, exist_ok=True)
+        self.folder = folder
+        self.engine = engine
+        self.host = Host(folder, engine)
+        self.records: list[dict] = []
+        self.on_record = lambda _: None
+        self.sent: set[tuple[str, str]] = set()  # pending, and not seen by the engine yet
+        self.stderr = ""
+        self.status: int | None = None
+        self.pid = 0
+
+    async def go(self, *options: str, cycles: int, interval: int = 1, timeout: float = 60) -> None:
+        process = await asyncio.create_subprocess_exec(
+            DAEMON, "--json", "--no-log", "--no-cron", "--interval", str(interval), "--cycles",
+            str(cycles),
+            "--sysinfo", self.host.sysinfo, "--docker-host", f"unix://{self.engine.path}",
+            "--run-dir", f"{self.folder}/run", "--state-dir", f"{self.folder}/state",
+            "--keep-high", "1", "--keep-low", "1", *options,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 26,
+            env={**os.environ, "CMGR_FAULT_CPU": self.host.cpu,
+                 "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1"})
+        self.pid = process.pid
+        self.begin = time.monotonic()
+        try:
+            _, stderr = await asyncio.wait_for(
+                asyncio.gather(self._read(process.stdout), process.stderr.read()), timeout)
+            self.stderr = stderr.decode()
+        finally:
+            if process.returncode is None:
+                try:
+                    await asyncio.wait_for(process.wait(), 5)
+                except asyncio.TimeoutError:
+                    process.kill()
+            self.status = await process.wait()
+            self.lag = LAG.since(self.begin)
+            self.engine.released.set()
+            await asyncio.to_thread(self.host.close)
+            await self.engine.stop()
+
+    async def _read(self, stdout: asyncio.StreamReader) -> None:
+        while line := await stdout.readline():
+            record = json.loads(line)
+            self.records.append(record)
+            self._compare(record)
+            self.on_record(record)
+
+
+    def _compare(self, record: dict) -> None:
+        """What was asked for in a cycle is what its record says was decided.
+
+        What the daemon sent at the end of a cycle may be read by the engine after that.
+        """
+        asked, self.engine.asked = self.engine.asked, []
+        overdue = {one for one in asked if one in self.sent}
+        self.sent -= overdue
+        asked = [one for one in asked if one not in overdue]
+        decided = {(ACTIONS[row["decision"]], row["id"]) for row in record["containers"]
+                   if row["decision"] != "keep"}
+        if len(set(asked)) != len(asked):
+            self.engine.wrong.append(f"cycle {record['seq']}: asked twice: {asked}")
+        self.engine.wrong += [f"cycle {record['seq']}: not decided: {action} {id}"
+                              for action, id in set(asked) - decided]
+        self.engine.wrong += [f"cycle {record['seq']}: {row['name']}: {row['outcome']}, not asked"
+                              for row in record["containers"]
+                              if row["outcome"] in ("removed", "stopped", "paused")
+                              and row["id"] not in {id for _, id in asked}]
+        self.sent |= {(ACTIONS[row["decision"]], row["id"]) for row in record["containers"]
+                      if row["outcome"] == "pending"} - set(asked)
+
+
+def problems(run: Run, interval: int = 1) -> list[str]:
+    """What no run may have: wrong requests, decisions without just one outcome, long cycles."""
+    found = list(run.engine.wrong)
+    if run.status != 0 or "Sanitizer" in run.stderr or "runtime error" in run.stderr:
+        found.append(f"ended with {run.status}: {run.stderr[-2000:]}")
+    pending: dict[tuple[int, str], int] = {}
+    for record in run.records:
+        for row in record["containers"]:
+            if not row["outcome"]:
+                found.append(f"cycle {record['seq']}: {row['name']} has no outcome")
+            if row["outcome"] == "pending":
+                pending[record["seq"], row["id"]] = 0
+            if row["decision"] == "keep" and row["outcome"] != "kept":
+                found.append(f"cycle {record['seq']}: {row['name']}: {row['outcome']}")
+        for late in record["late"]:
+            key = late["seq"], late["id"]
+            if key not in pending or pending[key] or late["outcome"] == "pending":
+                found.append(f"cycle {record['seq']}: late outcome of {key} was not pending")
+            pending[key] = 1
+    found += [f"{key} has no outcome" for key, told in pending.items() if not told]
+    for record in run.records[:-1]:
+        if record["self"]["cycle_us"] / 1e6 > 0.9 * interval + run.lag:
+            found.append(f"cycle {record['seq']} took {record['self']['cycle_us']} us")
+    return found

@@ -1,0 +1,179 @@
+"""Replies that end at every byte, an engine that never answers again, and what is refused at the start."""
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+
+import pytest
+
+from cases import message
+from daemon import DAEMON, LAG, Run, problems
+from engine import Engine, Fault, Request, inspection
+from world import World
+
+STEP = 1 if int(os.environ.get("CYCLES", "300")) >= 1000 else 9
+INTERVAL = 4 if STEP == 1 else 2
+
+
+def play(folder: str, engine: Engine, *options: str, cycles: int, interval: int = INTERVAL,
+         told=lambda run, record: None) -> Run:
+    async def go() -> Run:
+        watching = asyncio.ensure_future(LAG.watch())
+        run = Run(folder, engine)
+        run.on_record = lambda record: told(run, record)
+        await engine.start()
+        await run.go(*options, cycles=cycles, interval=interval, timeout=120)
+        watching.cancel()
+        return run
+
+    return asyncio.run(go())
+
+
+@pytest.mark.parametrize("kind", ["inspect", "DELETE"])
+def test_replies_that_end_at_every_byte(folder: str, kind: str) -> None:
+    engine = Engine(f"{folder}/{kind}.sock")
+    world = World(engine)
+    high = world.add("high", 9_000_000)
+    world.add("low", 1)
+    longest = 130 + (len(str(inspection(high))) if kind == "inspect" else 0)
+    status_line = len("HTTP/1.1 200 OK\r\n" if kind == "inspect" else "HTTP/1.1 204 No Content\r\n")
+    cuts = {world.add(f"c{cut}", 1000 + cut).id: cut for cut in range(0, longest, STEP)}
+    first: dict[str, str] = {}
+
+    def script(request: Request) -> Fault | None:
+        # Not those that identify it: they come before the readings.
+        if request.kind != kind or request.id in first or request.id not in engine.measured:
+            return None
+        if kind == "inspect" and not engine.measured[request.id][1]:
+            return None
+        return Fault(cut=cuts[request.id]) if request.id in cuts else None
+
+    def told(run: Run, record: dict) -> None:
+        for row in record["containers"]:
+            if row["decision"] != "keep" and not row["outcome"].startswith("failed: not tried"):
+                first.setdefault(row["id"], row["outcome"])
+
+    engine.script = script
+    run = play(f"{folder}/{kind}", engine, cycles=5, told=told)
+    assert problems(run, INTERVAL) == []
+    assert [c.name for c in engine.containers.values()] == ["high", "low"]
+    for identifier, cut in cuts.items():
+        assert re.fullmatch("removed|failed: .*", first[identifier])
+        if cut < status_line:
+            assert first[identifier] == "failed: Connection reset by peer", cut
+
+
+def test_lists_that_end_at_every_byte(folder: str) -> None:
+    cycles, at_once = (18, 24) if STEP == 1 else (3, 8)
+
+    async def one(number: int) -> tuple[Run, int]:
+        engine = Engine(f"{folder}/list{number}.sock")
+        world = World(engine)
+        for name, anon_kib in (("high", 9), ("low", 1)):
+            world.add(name, anon_kib)
+        run = Run(f"{folder}/list{number}", engine)
+        cut = iter(range(number, 1 << 20, at_once))
+        engine.script = lambda request: Fault(cut=next(cut)) if request.kind == "list" else None
+        await engine.start()
+        await asyncio.sleep(number * 0.2)
+        await run.go(cycles=cycles, timeout=120)
+        return run, len(str(engine.rows()))
+
+    async def every() -> list[tuple[Run, int]]:
+        watching = asyncio.ensure_future(LAG.watch())  # noqa: F841
+        return await asyncio.gather(*map(one, range(at_once)))
+
+    for number, (run, length) in enumerate(asyncio.run(every())):
+        assert problems(run) == []
+        for record in run.records:
+            cut = number + at_once * (record["seq"] - 1)
+            assert cut >= length or record["no_removal"], cut
+            assert all(row["decision"] == "keep" for row in record["containers"])
+
+
+def test_an_engine_that_never_answers_again(folder: str) -> None:
+    """Eight places, no more; each removal asked for once, while the cycles go on in time."""
+    engine = Engine(f"{folder}/never.sock")
+    world = World(engine)
+    for number in range(30):
+        world.add(f"c{number}", 1000 + number)
+    engine.script = lambda request: Fault(stall=600) if request.kind == "DELETE" else None
+
+    def told(run: Run, record: dict) -> None:
+        if record["seq"] == 5:
+            engine.released.set()
+
+    run = play(f"{folder}/never", engine, cycles=6, interval=2, told=told)
+    assert problems(run, 2) == []
+    first, *others = run.records
+    assert sum(row["outcome"] == "pending" for row in first["containers"]) == 8
+    for record in others[:4]:
+        rows = record["containers"]
+        assert sum(row["reason"] == "unsure: its removal is under way" for row in rows) == 8
+        assert {row["outcome"] for row in rows if row["decision"] != "keep"} == {
+            "failed: not tried, the engine is still busy with others"}
+    assert sum(len(record["late"]) for record in run.records) == 8
+    lists = [r.at for r in engine.requests if r.kind == "list"]
+    for begin, end in zip(lists, lists[1:]):
+        assert abs(end - begin - 2) < 0.2 + run.lag
+
+
+def test_connections_are_kept(folder: str) -> None:
+    engine = Engine(f"{folder}/alive.sock")
+    world = World(engine)
+    for number in range(40):
+        world.add(f"c{number}", 1000 + number)
+    run = play(f"{folder}/alive", engine, cycles=3)
+    assert problems(run, INTERVAL) == []
+    assert len(engine.requests) > 100
+    # The doctor's, the list's, and one for each place.
+    assert engine.accepted <= 10
+
+
+def test_errors_hold_no_control_characters(folder: str) -> None:
+    engine = Engine(f"{folder}/control.sock")
+    engine.script = lambda request: Fault(status=500, body=message(
+        "\x1b]0;title\x07\r\n\x9b31m\u2028no")) if request.kind in ("list", "DELETE") else None
+    engine.extra = []
+    run = play(f"{folder}/control", engine, cycles=1, interval=1)
+    assert problems(run) == []
+    assert run.records[0]["no_removal"] == (
+        "the engine's list cannot be had: status 500: "
+        "\ufffd]0;title\ufffd\ufffd\ufffd\ufffd31m\u2028no")
+
+
+@pytest.mark.parametrize("by,url", [
+    *[(by, url) for by in ("option", "environment")
+      for url in ("tcp://127.0.0.1:2375", "ssh://host", "http://x", "unix://x", "x")],
+    ("option", "")])  # an empty $DOCKER_HOST is none
+def test_other_schemes_are_refused(url: str, by: str) -> None:
+    command = [DAEMON, "--once", "--no-log", "--no-cron", "--sysinfo", "/dev/null"]
+    environment = {**os.environ, "CMGR_FAULT_CPU": "/dev/null"}
+    if by == "option":
+        command += ["--docker-host", url]
+    else:
+        environment["DOCKER_HOST"] = url
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 2
+    assert ended.stderr == ("cmgr-bpf: --docker-host and $DOCKER_HOST take unix:///PATH, not "
+                            f"'{url}'\n")
+
+
+@pytest.mark.parametrize("reply", [
+    b"", b"{}", b"[]", b'{"ApiVersion":"1.45"}', b'{"ApiVersion":1.45,"MinAPIVersion":"1.24"}',
+    b'{"ApiVersion":"2.0","MinAPIVersion":"1.24"}', b'{"ApiVersion":"1.45","MinAPIVersion":"1.46"}',
+    b'{"ApiVersion":"1.45","ApiVersion":"1.45","MinAPIVersion":"1.24"}',
+    b'{"ApiVersion":"1.45x","MinAPIVersion":"1.24"}', b'{"ApiVersion":"1.45","MinAPIVersion":"1.24"'])
+def test_what_is_no_engine_is_refused(folder: str, reply: bytes) -> None:
+    async def go() -> Run:
+        engine = Engine(f"{folder}/none.sock", lambda _: Fault(body=reply))
+        run = Run(f"{folder}/none{abs(hash(reply))}", engine)
+        await engine.start()
+        await run.go(cycles=1)
+        return run
+
+    run = asyncio.run(go())
+    assert run.status == 3
+    assert "is no Docker engine that we can use" in run.stderr

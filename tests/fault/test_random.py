@@ -1,0 +1,172 @@
+"""Random interleavings: one is a cycle that decided something, while the engine and its containers did
+what a random script said. $CYCLES of them, over many daemons side by side; $SEED repeats.
+
+What holds in each: no wrong request (Engine.wrong), exactly one outcome a decision, no cycle longer
+than the interval.
+"""
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+
+from cases import message, restart_engine, Stage
+from daemon import LAG, Run, problems
+from engine import Engine, Fault, Request, inspection
+from world import World
+
+TOGETHER = 40
+CYCLES_OF_A_RUN = 30
+RUNNING = 14
+ERRORS = [(400, "no"), (404, "none"), (409, "removal of container x is already in progress"),
+          (409, "it is in use"), (500, "driver failed"), (503, "busy")]
+
+
+class Chaos:
+    def __init__(self, engine: Engine, seed: int) -> None:
+        self.engine = engine
+        self.random = random.Random(seed)
+        self.world = World(engine, seed)
+        self.number = 0
+        self.faults = 0
+        self.stage = Stage(engine, self.world, None)
+        self.refill()
+
+    def refill(self) -> None:
+        running = sum(c.state == "running" for c in self.engine.containers.values())
+        for _ in range(RUNNING - running):
+            self.number += 1
+            labels = self.random.choices(
+                [{"cmgr.managed": "true"}, {"cmgr.managed": "true", "cmgr.protect": "true"}, {}],
+                [10, 1, 1])[0]
+            self.world.add(f"c{self.number}", self.random.randrange(1000, 5_000_000), labels=labels,
+                           cpu_rate=self.random.random() / 100)
+
+    def change_one(self) -> None:
+        """What other users of the engine do."""
+        if not self.engine.containers:
+            return
+        self.faults += 1
+        one = self.random.choice(list(self.engine.containers.values()))
+        what = self.random.randrange(8)
+        if what == 0:
+            self.world.restart(one)
+        elif what == 1:
+            one.labels = {"cmgr.managed": "true", "cmgr.protect": "true"}
+        elif what == 2:
+            one.labels = {}
+        elif what == 3:
+            self.world.recreate(one)
+        elif what == 4:
+            self.engine.containers.pop(one.id)
+        elif what == 5:
+            one.state = self.random.choice(["paused", "exited", "restarting"])
+        elif what == 6:
+            one.name = self.random.choice(list(self.engine.containers.values())).id[:12]
+        else:
+            one.name = "precious"
+
+    def read(self) -> None:
+        for _ in range(self.random.choices([0, 1, 2], [4, 3, 1])[0]):
+            self.change_one()
+        self.refill()
+
+    def script(self, request: Request) -> Fault | None:
+        often = {"version": 0, "list": 0.1, "inspect": 0.15}.get(request.kind, 0.4)
+        before = self.change_one if self.random.random() < 0.03 else None
+        if self.random.random() >= often:
+            return Fault(before=before) if before else None
+        self.faults += 1
+        fault = self.fault(request)
+        fault.before = fault.before or before
+        return fault
+
+    def fault(self, request: Request) -> Fault:
+        kind = self.random.randrange(14)
+        stalls = [0.05, 0.3, 0.6, 1.0, 1.5, 2.5]
+        if kind < 3:
+            status, text = self.random.choice(ERRORS)
+            return Fault(status=status, body=message(text))
+        if kind < 6:
+            return Fault(stall=self.random.choice(stalls))
+        if kind < 8:
+            return Fault(stall_after=self.random.choice(stalls))
+        if kind < 11:
+            return Fault(cut=self.random.randrange(400))
+        if kind == 11:
+            return Fault(body=self.damaged(request))
+        if kind == 12 and self.random.random() < 0.3:
+            return Fault(before=lambda: restart_engine(self.stage), stall=0.05)
+        return Fault(endless=True) if self.random.random() < 0.1 else Fault(drip=True)
+
+    def damaged(self, request: Request) -> bytes:
+        container = self.engine.containers.get(request.id)
+        good = json.dumps(inspection(container) if container else self.engine.rows())
+        keys = [key for key in ("Id", "State", "Labels", "StartedAt", "Status") if f'"{key}"' in good]
+        if not keys:
+            return b"[7]"
+        key = self.random.choice(keys)
+        put = self.random.choice([f'"{key}": 7, "{key}"', f'"{key.lower()}"', f'"{key}": 7, "x"'])
+        return good.replace(f'"{key}"', put, 1).encode()
+
+
+async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
+    engine = Engine(f"{folder}.sock", versions=random.Random(seed).choice([(24, 41), (24, 45), (44, 52)]))
+    run = Run(folder, engine)
+    chaos = Chaos(engine, seed)
+    action = chaos.random.choice(["remove", "remove", "remove", "stop", "pause"])
+    before = 0
+
+    def told(record: dict) -> None:
+        nonlocal before
+        decided = sum(row["decision"] != "keep" for row in record["containers"])
+        tally["decisions"] += decided
+        tally["interleavings"] += bool(decided and chaos.faults > before)
+        tally["pending"] += sum(row["outcome"] == "pending" for row in record["containers"])
+        tally["failed"] += sum(row["outcome"].startswith("failed") for row in record["containers"])
+        tally["kept"] += sum(row["outcome"].startswith("kept: ") for row in record["containers"])
+        before = chaos.faults
+
+    engine.script = lambda request: None if request.kind == "version" else chaos.script(request)
+    run.host.on_reading = chaos.read
+    run.on_record = told
+    await engine.start()
+    await run.go("--action", action, "--protect", "precious", cycles=CYCLES_OF_A_RUN, timeout=600)
+    tally["requests"] += len(engine.requests)
+    tally["actions"] += sum(r.kind in ("DELETE", "stop", "pause") for r in engine.requests)
+    tally["longest_us"] = max([tally["longest_us"]] + [
+        r["self"]["cycle_us"] for r in run.records[:-1]])
+    return [f"seed {seed}: {problem}" for problem in problems(run)]
+
+
+async def all_runs(folder: str, seed: int, wanted: int) -> tuple[list[str], dict[str, int]]:
+    watching = asyncio.ensure_future(LAG.watch())
+    tally = dict.fromkeys(("interleavings", "decisions", "actions", "requests", "pending", "failed",
+                           "kept", "longest_us"), 0)
+    found: list[str] = []
+    number = 0
+
+    async def worker(index: int) -> None:
+        nonlocal number
+        await asyncio.sleep(index * 0.2)  # not all at once
+        while tally["interleavings"] < wanted and not found:
+            number += 1
+            found.extend(await one_run(f"{folder}/run{number}", seed + number, tally))
+
+    await asyncio.gather(*map(worker, range(min(TOGETHER, wanted // CYCLES_OF_A_RUN + 1))))
+    watching.cancel()
+    return found, tally
+
+
+def test_random(folder: str) -> None:
+    seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
+    wanted = int(os.environ.get("CYCLES", "300"))
+    began = time.monotonic()
+    print(f"\nseed {seed}", flush=True)
+    found, tally = asyncio.run(all_runs(folder, seed, wanted))
+    print(" ".join(f"{key}={value}" for key, value in tally.items()),
+          f"wrong={len(found)} seconds={time.monotonic() - began:.0f}")
+    assert not found, "\n".join(found)
+    assert tally["interleavings"] >= wanted

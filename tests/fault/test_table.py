@@ -1,0 +1,122 @@
+"""Each row of cases.py, side by side."""
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+
+import pytest
+
+from cases import CASES, Case, Stage
+from daemon import LAG, Run, problems
+from engine import Engine
+from world import World
+
+TOGETHER = 48
+INTERVAL = 4
+TRIES = 3
+LAGGED = 0.5  # seconds in which the machine had no time for us: what was to be in time need not be
+
+
+starting = asyncio.Semaphore(2)
+
+
+async def play(case: Case, folder: str) -> tuple[Run, Stage]:
+    os.mkdir(folder)
+    engine = Engine(f"{folder}/engine.sock", versions=case.versions)
+    run = Run(folder, engine)
+    world = World(engine)
+    world.add("high", 9_000_000)
+    world.add("low", 1_000)
+    stage = Stage(engine, world, world.add("victim", 2_000_000), cycle=-1)
+
+    def read() -> None:
+        stage.cycle += 1
+        if stage.cycle == 1 and case.measured:
+            case.measured(stage)
+
+    def told(record: dict) -> None:
+        stage.requests = getattr(stage, "requests", []) + [list(engine.requests)]
+        # What stalls for long is let go once that is seen not to matter.
+        if record["seq"] == case.cycles - 1:
+            engine.released.set()
+
+    run.host.on_reading = read
+    run.on_record = told
+    engine.script = lambda request: case.script(stage, request)
+    await engine.start()
+    async with starting:
+        going = asyncio.ensure_future(
+            run.go(*case.options, cycles=case.cycles, interval=INTERVAL))
+        while not run.host.readings and not going.done():
+            await asyncio.sleep(0.02)
+    await going
+    return run, stage
+
+
+def mismatch(case: Case, run: Run, stage: Stage) -> bool:
+    try:
+        check(case, run, stage)
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def played(folder: str) -> dict[str, tuple[Run, Stage]]:
+    turn = asyncio.Semaphore(TOGETHER)
+
+    async def one(number: int, case: Case) -> tuple[str, tuple[Run, Stage]]:
+        async with turn:
+            for attempt in range(TRIES):
+                run, stage = await play(case, f"{folder}/case{number}-{attempt}")
+                if run.engine.wrong or not (run.lag > LAGGED and mismatch(case, run, stage)):
+                    break
+            return case.name, (run, stage)
+
+    async def every() -> dict[str, tuple[Run, Stage]]:
+        watching = asyncio.ensure_future(LAG.watch())  # noqa: F841
+        return dict(await asyncio.gather(*(one(n, c) for n, c in enumerate(CASES))))
+
+    assert len({case.name for case in CASES}) == len(CASES)
+    return asyncio.run(every())
+
+
+def row(record: dict, identifier: str) -> dict | None:
+    return next((r for r in record["containers"] if r["id"] == identifier), None)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(case: Case, played: dict[str, tuple[Run, Stage]]) -> None:
+    check(case, *played[case.name])
+
+
+def check(case: Case, run: Run, stage: Stage) -> None:
+    assert problems(run, INTERVAL) == []
+    assert len(run.records) == case.cycles
+    first = run.records[0]
+    victim = row(first, stage.victim.id)
+    about = [r.kind for r in stage.requests[0]
+             if r.id == stage.victim.id and r.at > run.host.readings[1]]
+    assert " ".join(about) == case.requests
+    if case.no_removal:
+        assert (first["no_removal"] or "").startswith(case.no_removal)
+    else:
+        assert first["no_removal"] is None
+    if case.outcome is None:
+        assert victim is None
+    else:
+        assert victim and re.fullmatch(case.outcome, victim["outcome"]), victim
+    if case.next:
+        after = row(run.records[1], stage.victim.id)
+        assert after and re.fullmatch(case.next, after["outcome"] if after["decision"] != "keep"
+                                      else after["class"]), after
+    late = [o["outcome"] for record in run.records for o in record["late"]]
+    assert len(late) == (case.late is not None)
+    assert not case.late or re.fullmatch(case.late, late[0])
+    if case.log:
+        assert re.search(case.log, run.stderr)
+    newest = min(stage.engine.versions[1], max(44, stage.engine.versions[0]))
+    assert {r.minor for r in stage.requests[-1] if r.minor} <= {newest, 44}
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f]", run.stderr)
+    assert {"high", "low"} <= {c.name for c in stage.engine.containers.values()}
