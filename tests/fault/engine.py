@@ -275,8 +275,8 @@ class Engine:
         if request.id in self.open:
             self.wrong.append(f"{request}: one is under way already")
         container = self.containers.get(request.id)
-        if any(done[:2] == (request.kind, request.id) and (not container or done[2] == container.life)
-               for done in self.done):
+        life = container.life if container else self.measured.get(request.id, (0, False))[0]
+        if (request.kind, request.id, life) in self.done:
             self.wrong.append(f"{request}: it was done before")
         self.open.add(request.id)
         self.asked.append((request.kind, request.id))
