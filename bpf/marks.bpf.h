@@ -163,23 +163,31 @@ static __always_inline void free_mark(struct task_struct *task, struct mark *mar
  */
 static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 {
-	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid), *mark;
-	__u64 first = to ? to->task : MARK_FREE;
+	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid);
+	__u64 first = to ? to->task : MARK_FREE, ran_ns, waited_ns;
 
-	if (!is_mark_of(from, task))
+	if (!to || !is_mark_of(from, task))
 		return;
-	if (to && first != MARK_TAKEN && heir_pid(to) == old_pid)
-		__sync_val_compare_and_swap(&to->task, first, MARK_FREE);
-	/* It may have got one meanwhile: by that it has been charged since. */
-	if (!bpf_task_storage_get(&more_marks, task, 0, 0)) {
-		make_mark(task, from->ran_ns, from->waited_ns);
-		mark = find_mark(task);
-		if (mark) {
-			mark->cgroup_id = from->cgroup_id;
-			mark->moves = from->moves;
-			mark->moves_done = from->moves_done;
-		}
+	/* It may have got one in storage meanwhile: by that it has been charged since. */
+	if (first == MARK_TAKEN || (first != MARK_FREE && heir_pid(to) != old_pid) ||
+	    bpf_task_storage_get(&more_marks, task, 0, 0)) {
+		store_mark(task, from->ran_ns, from->waited_ns);
+		from->task = MARK_FREE;
+		return;
 	}
+	/* Until all is there, it is found where it is. */
+	to->heir_pid = old_pid;
+	if (__sync_val_compare_and_swap(&to->task, first, MARK_LEFT) != first)
+		return;
+	ran_ns = to->ran_ns = from->ran_ns;
+	waited_ns = to->waited_ns = from->waited_ns;
+	to->cgroup_id = from->cgroup_id;
+	to->moves = from->moves;
+	to->moves_done = from->moves_done;
+	__sync_lock_test_and_set(&to->task, (__u64)task);
+	/* A switch or a flush may have come between. */
+	to->ran_ns += from->ran_ns - ran_ns;
+	to->waited_ns += from->waited_ns - waited_ns;
 	from->task = MARK_FREE;
 }
 

@@ -68,11 +68,13 @@ void case_old(struct test *test)
 
 void case_rt(struct test *test)
 {
+	test->idle_by_turns = true;
 	one(test, load_fifo, 0, 0);
 }
 
 void case_deadline(struct test *test)
 {
+	test->idle_by_turns = true;
 	one(test, load_deadline, 0, -1);
 }
 
@@ -83,6 +85,7 @@ void case_migrate(struct test *test)
 	pid_t pids[4];
 	size_t i;
 
+	test->idle_by_turns = true;
 	for (i = 0; i < ARRAY_SIZE(pids); i++)
 		pids[i] = load_start(i % 2 ? load_hop : load_mixed, i,
 				     i % 2 ? a->folder : b->folder, -1);
@@ -165,11 +168,13 @@ static void move_about(struct test *test, load_body *body, uint64_t argument)
 
 void case_move(struct test *test)
 {
+	test->idle_by_turns = true;
 	move_about(test, load_spin, 0);
 }
 
 void case_threads(struct test *test)
 {
+	test->idle_by_turns = true;
 	if (test->sizes.mark_bits) {
 		tell_absent(test,
 			    "a thread whose mark is in task storage is counted as a lost move");
@@ -189,6 +194,7 @@ void case_nested(struct test *test)
 	};
 	size_t i;
 
+	test->idle_by_turns = true;
 	windows(test);
 	for (i = 0; i < ARRAY_SIZE(pids); i++)
 		load_stop(pids[i]);

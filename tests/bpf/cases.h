@@ -39,7 +39,9 @@ struct test {
 	struct ledger_times times;  /* then */
 	struct group groups[MAX_GROUPS];
 	size_t group_count;
-	bool uncertain; /* CPUs come and go: no sum over all of them */
+	bool emulated;	    /* interrupts are late */
+	bool idle_by_turns; /* what runs sleeps now and then, or waits for another */
+	bool uncertain;	    /* CPUs come and go: no sum over all of them */
 	unsigned int lines, missed;
 };
 

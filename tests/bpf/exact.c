@@ -2,7 +2,7 @@
 /*
  * Is the BPF program's account the kernel's own? Runs natively or in a guest, as root.
  *
- *	exact [--seconds N] [--windows N] [--mark-bits N] [CASE...]
+ *	exact [--seconds N] [--windows N] [--mark-bits N] [--emulated] [CASE...]
  *
  * Prints a line for each cgroup and window; ends with 1 when a line is a MISS.
  */
@@ -78,6 +78,7 @@ static void parse(struct test *test, int argc, char **argv)
 		{"seconds", required_argument, NULL, 's'},
 		{"windows", required_argument, NULL, 'w'},
 		{"mark-bits", required_argument, NULL, 'm'},
+		{"emulated", no_argument, NULL, 'e'},
 		{},
 	};
 	int option;
@@ -89,9 +90,11 @@ static void parse(struct test *test, int argc, char **argv)
 			test->windows = number(optarg);
 		else if (option == 'm')
 			test->sizes.mark_bits = number(optarg);
+		else if (option == 'e')
+			test->emulated = true;
 		else
 			errx(2,
-			     "usage: exact [--seconds N] [--windows N] [--mark-bits N] [CASE...]");
+			     "usage: exact [--seconds N] [--windows N] [--mark-bits N] [--emulated] [CASE...]");
 	}
 }
 

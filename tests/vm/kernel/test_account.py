@@ -15,7 +15,7 @@ FEW_MARK_BITS = 1       # of so few places that nearly every task is found by ta
 
 def _exact(*arguments: object, prefix: tuple[str, ...] = ()) -> str:
     """What it compared, in which no line may be a MISS."""
-    command = [*prefix, str(EXACT), *map(str, arguments)]
+    command = [*prefix, str(EXACT), "--emulated", *map(str, arguments)]
     done = subprocess.run(command, text=True, check=False, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     print(done.stdout)
