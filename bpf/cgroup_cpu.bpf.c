@@ -71,6 +71,18 @@ int BPF_PROG(on_newtask, struct task_struct *task)
 	return 0;
 }
 
+/*
+ * The task is about to run for the first time. From Linux 7.3 on a program may lose its CPU to another
+ * task, whose births it then misses; here, under the run-queue lock, it cannot, nor may it allocate.
+ */
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(on_wakeup_new, struct task_struct *task)
+{
+	if (!find_mark(task))
+		place_mark(task, 0, 0);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid)
 {

@@ -112,21 +112,26 @@ static __always_inline void store_mark(struct task_struct *task, __u64 ran_ns, _
 	bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-/* Likewise, in the array if its place is free. Safe against others who make marks. */
-static __always_inline void make_mark(struct task_struct *task, __u64 ran_ns, __u64 waited_ns)
+/* Likewise, in the array. False: its place is not free. Safe against others who make marks. */
+static __always_inline _Bool place_mark(struct task_struct *task, __u64 ran_ns, __u64 waited_ns)
 {
 	struct mark *mark = mark_place((__u32)task->pid);
 
-	if (!mark || __sync_val_compare_and_swap(&mark->task, MARK_FREE, MARK_TAKEN)) {
-		store_mark(task, ran_ns, waited_ns);
-		return;
-	}
+	if (!mark || __sync_val_compare_and_swap(&mark->task, MARK_FREE, MARK_TAKEN))
+		return 0;
 	mark->ran_ns = ran_ns;
 	mark->waited_ns = waited_ns;
 	mark->cgroup_id = cgroup_id_of(task);
 	mark->moves = 0;
 	mark->moves_done = 0;
 	__sync_lock_test_and_set(&mark->task, (__u64)task); /* all of the above before it */
+	return 1;
+}
+
+static __always_inline void make_mark(struct task_struct *task, __u64 ran_ns, __u64 waited_ns)
+{
+	if (!place_mark(task, ran_ns, waited_ns))
+		store_mark(task, ran_ns, waited_ns);
 }
 
 /* Of another that was at this address, should on_free have been left out. */

@@ -51,6 +51,8 @@ static int attach(struct cgroup_cpu_source *source)
 	if (!err)
 		err = attach_one(skel->progs.on_newtask, &skel->links.on_newtask);
 	if (!err)
+		err = attach_one(skel->progs.on_wakeup_new, &skel->links.on_wakeup_new);
+	if (!err)
 		err = attach_one(skel->progs.on_exec, &skel->links.on_exec);
 	if (!err)
 		err = attach_one(skel->progs.on_move, &skel->links.on_move);

@@ -35,8 +35,8 @@ def test_account_over_a_minute() -> None:
 
 
 def test_account_by_task_storage() -> None:
-    """As where PIDs collide."""
-    _exact("--seconds", 3, "--mark-bits", FEW_MARK_BITS, "migrate", "nested", "storm", "waited")
+    """As where PIDs collide. Not a storm of births: from 7.3 on some may be missed, and are counted."""
+    _exact("--seconds", 3, "--mark-bits", FEW_MARK_BITS, "migrate", "nested", "rt", "waited")
 
 
 def test_two_capabilities_suffice_for_the_program() -> None:

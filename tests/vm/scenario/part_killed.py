@@ -11,8 +11,8 @@ from checks import Checks
 from daemon import BINARY, Daemon, run_once
 
 PIN = Path("/sys/fs/bpf/cmgr/cgroup_cpu")
-PROGRAMS = {"on_switch", "on_newtask", "on_exec", "on_free", "on_move", "on_move_task", "on_rmdir",
-            "mark_task", "flush_cpu", "drain_cpu"}
+PROGRAMS = {"on_switch", "on_newtask", "on_wakeup_new", "on_exec", "on_free", "on_move", "on_move_task",
+            "on_rmdir", "mark_task", "flush_cpu", "drain_cpu"}
 
 
 def _map_id() -> int:
