@@ -70,21 +70,6 @@ static void exec_once(void)
 	_exit(1);
 }
 
-static void *exec_in_thread(void *unused)
-{
-	exec_once();
-	return unused;
-}
-
-/* A thread that execs takes the PID of the first, which is waiting for it. */
-static void exec_by_a_thread(void)
-{
-	pthread_t thread;
-
-	if (!pthread_create(&thread, NULL, exec_in_thread, NULL))
-		pause();
-}
-
 static void live_once(unsigned long i)
 {
 	switch (i % 8) {
@@ -102,9 +87,6 @@ static void live_once(unsigned long i)
 		break;
 	case 3:
 		usleep(200000);
-		break;
-	case 4:
-		exec_by_a_thread();
 		break;
 	}
 	_exit(0);
