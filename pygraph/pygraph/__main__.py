@@ -28,6 +28,8 @@ BODY_READ_MAX_BYTES = 4 * BODY_MAX_BYTES
 # waitress waits longer than that for a request that is being answered.
 STOP_TIMEOUT_S = 1.5
 
+stopping = threading.Event()
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -56,6 +58,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def stop(_number: int, _frame: FrameType | None) -> None:
+    if stopping.is_set():
+        return
+    stopping.set()
     timer = threading.Timer(STOP_TIMEOUT_S, os._exit, (0,))
     timer.daemon = True
     timer.start()
@@ -100,4 +105,11 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except SystemExit:
+        code = 0
+    # A thread may be in the midst of a library's code: the interpreter cannot be taken down under it
+    # (CPython then ends the thread where it is, and libraries crash).
+    logging.shutdown()
+    os._exit(code)

@@ -84,6 +84,23 @@ def test_serves_stops_and_keeps(start_server: Start, tmp_path: Path) -> None:
         assert "Traceback" not in server.stderr.read()
 
 
+def test_stops_while_it_draws(start_server: Start) -> None:
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    for delay_s in (0, 0.2, 0.4, 0.8):
+        server = start_server(PYGRAPH_PORT=str(port))
+        wait_for(f"{base}/healthz", server)
+        body = cycle(run_id=f"run-{delay_s}")
+        assert post(f"{base}/api/v1/cycles", json.dumps(body).encode()) == 201
+        run = {name: body[name] for name in ("boot_id", "run_id")}
+        assert post(f"{base}/api/v1/finish", json.dumps(run).encode()) in (200, 202)
+        time.sleep(delay_s)
+        server.send_signal(signal.SIGTERM)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(5) == 0
+        assert "Traceback" not in server.stderr.read()
+
+
 @pytest.mark.parametrize("settings,code,word", [
     ({"PYGRAPH_PORT": "80a"}, 2, "PYGRAPH_PORT"),
     ({"PYGRAPH_PORT": "0"}, 2, "PYGRAPH_PORT"),
