@@ -40,6 +40,7 @@ class Case:
     cycles: int = 2
     no_removal: str | None = None
     log: str | None = None  # a regular expression that is on stderr
+    losses: str = ""  # of the BPF program, in the first window
     measured: Callable[[Stage], None] | None = None  # right after the readings of the first cycle
 
 
@@ -258,6 +259,14 @@ CASES = [
         cut=0, before=lambda: restart_engine(stage))), "inspect", "failed: .*", next="removed"),
     Case("restart in the removal", on("DELETE", lambda stage: Fault(
         stall=0.2, before=lambda: restart_engine(stage))), BOTH, "failed: .*"),
+    # The BPF program could not record all
+    *[Case(losses, nothing, "", "kept", no_removal=why, next="removed", losses=losses + "\n")
+      for losses, why in (("lost 0 7", "7 context switches of tasks without a mark were not charged"),
+                          ("lost 1 7", "7 context switches did not fit into the map cgroup_cpu"),
+                          ("lost 2 7", "7 ns of CPU time did not fit into the map cgroup_cpu"),
+                          ("lost 3 7", "7 moves of tasks between cgroups were not noted"),
+                          ("lost 4 7", "the paths of 7 ended cgroups were not kept"),
+                          ("missed 7", "7 runs of the BPF program were left out by the kernel"))],
     # Versions
     Case("1.24 to 1.41", nothing, BOTH, "removed", versions=(24, 41)),
     Case("1.40 to 1.52", nothing, BOTH, "removed", versions=(40, 52)),

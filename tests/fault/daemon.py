@@ -29,6 +29,7 @@ class Host:
         self.last_ns = boottime_ns()
         self.readings: list[float] = []
         self.on_reading = lambda: None
+        self.losses = ""  # what the BPF program counts of them from the second reading on
         self.ending = False
         os.mkfifo(self.sysinfo)
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -62,6 +63,7 @@ class Host:
         text = self._text(containers, now_ns)
         with open(self.cpu, "w") as file:
             file.writelines(f"{c.cgroup_id} {c.ran_ns} 0 1\n" for c in containers)
+            file.write(self.losses if len(self.readings) > 1 else "")
         self.on_reading()
         return text
 

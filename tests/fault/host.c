@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Stands in for the BPF program: the counters come from the file $CMGR_FAULT_CPU, a line for each
- * cgroup, "<cgroup_id> <ran_ns> <waited_ns> <switches>", by ascending id. And for what the daemon's
+ * cgroup, "<cgroup_id> <ran_ns> <waited_ns> <switches>", by ascending id, then "lost <cause> <amount>" or
+ * "missed <amount>" if anything was. And for what the daemon's
  * doctor asks of a host, which has it all: the daemon then runs anywhere.
  */
 #include <errno.h>
@@ -76,6 +77,18 @@ static int read_rows(FILE *file, struct cpu_reading *reading)
 			return -ENOMEM;
 		reading->rows[reading->count++] = row;
 	}
+	return 0;
+}
+
+static int read_losses(FILE *file, struct cpu_reading *reading)
+{
+	unsigned int cause;
+	uint64_t amount;
+
+	if (fscanf(file, "missed %" SCNu64 " ", &amount) == 1)
+		reading->missed = amount;
+	else if (fscanf(file, "lost %u %" SCNu64 " ", &cause, &amount) == 2 && cause < LOST_CAUSES)
+		reading->lost[cause] = amount;
 	return feof(file) ? 0 : -EBADMSG;
 }
 
@@ -85,6 +98,8 @@ int cgroup_cpu_read(struct cgroup_cpu_source *source, struct cpu_reading *ret)
 	_cleanup_fclose_ FILE *file = fopen(source->path, "re");
 	int err = file ? read_rows(file, &reading) : -errno;
 
+	if (!err)
+		err = read_losses(file, &reading);
 	if (err) {
 		cpu_reading_free(&reading);
 		return err;

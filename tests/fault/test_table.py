@@ -42,6 +42,7 @@ async def play(case: Case, folder: str) -> tuple[Run, Stage]:
             engine.released.set()
 
     run.host.on_reading = read
+    run.host.losses = case.losses
     run.on_record = told
     engine.script = lambda request: case.script(stage, request)
     await engine.start()
