@@ -233,22 +233,43 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 	$(Q)$< $(BUILD)/bench/hour.recording
 	$(Q)$(PYTHON) tests/bench/replay ./cmgr-bpf $(BUILD)/bench/hour.recording
 
-# The daemon with sanitizers, all of it but the BPF program, for which tests/fault/host.c stands in.
-FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(BUILD)/sanitized/user/main.o $(BUILD)/fault/doctor.o \
-	$(filter-out %/cgroup_cpu.o %/cgroup_read.o %/pins.o %/doctor.o,$(UNIT_OBJECTS))
+# The daemon, all of it but the BPF program, for which tests/fault/host.c stands in, as it does for a few
+# calls of the system. With sanitizers, and once without, for strace.
+FAULT_CALLS_doctor := geteuid statfs access
+FAULT_CALLS_util := clock_gettime
+FAULT_CALLS_main := timerfd_settime
+FAULT_CALLS_pins := bpf_map__pin cgroup_cpu_unpin
+FAULT_REPLACED := doctor util main pins
+FAULT_USER := $(filter-out %/cgroup_cpu.o %/cgroup_read.o $(addprefix %/,$(FAULT_REPLACED:=.o)),$(OBJECTS))
+FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/sanitized/%.o) \
+	$(FAULT_USER:$(BUILD)/%=$(BUILD)/sanitized/%)
+PLAIN_OBJECTS := $(BUILD)/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/plain/%.o) $(FAULT_USER)
+redefine = $(Q)mkdir -p $(@D); $(OBJCOPY) $(foreach call,$(FAULT_CALLS_$(*F)),--redefine-sym $(call)=fault_$(call)) $< $@
 
-$(BUILD)/fault/doctor.o: $(BUILD)/sanitized/user/doctor.o
-	$(Q)mkdir -p $(@D)
-	$(Q)$(OBJCOPY) $(foreach call,geteuid statfs access,--redefine-sym $(call)=fault_$(call)) $< $@
+$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/%.o
+	$(redefine)
+
+$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/observe/%.o
+	$(redefine)
+
+$(BUILD)/fault/plain/%.o: $(BUILD)/user/%.o
+	$(redefine)
+
+$(BUILD)/fault/plain/%.o: $(BUILD)/user/observe/%.o
+	$(redefine)
 
 $(BUILD)/fault/cmgr-bpf: $(FAULT_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
 
-fault: $(BUILD)/fault/cmgr-bpf
+$(BUILD)/fault/cmgr-bpf-plain: $(PLAIN_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+
+fault: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),300) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
 
-test-faults: $(BUILD)/fault/cmgr-bpf
+test-faults: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
 
 # A million of them, without sanitizers.

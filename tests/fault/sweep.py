@@ -1,0 +1,223 @@
+"""A part of the sweep: the daemon is stopped, failed or interrupted at chosen system calls.
+
+Runs in a mount namespace of its own, with an empty /etc/cron.d and /sys/fs/bpf:
+
+    unshare -m python3 sweep.py FOLDER PART PARTS STEP FAULT...
+
+Every STEP-th point of those of this part, for each FAULT: SIGKILL, SIGINT or the name of an error. Prints
+a line of JSON with the counts and with what was wrong.
+"""
+from __future__ import annotations
+
+import asyncio
+import collections
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+from daemon import Host
+from engine import Engine
+from logserver import LogServer
+from world import World
+
+BINARY = os.path.abspath(os.environ.get("PLAIN", "build/fault/cmgr-bpf-plain"))
+SPEED = 50
+INTERVAL = 10
+TIMEOUT = 120
+CRON = "/etc/cron.d"
+PINS = "/sys/fs/bpf"
+KEPT = {"high", "low"}
+# What strace cannot fail, or what does not return.
+NEVER_FAILS = {"execve", "exit", "exit_group", "rt_sigreturn"}
+LINE = re.compile(r"^\d+ +(\w+)\(")
+
+
+class Point:
+    """One daemon on a host of its own, and the one that follows it."""
+
+    def __init__(self, folder: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        self.folder = folder
+        self.engine = Engine(f"{folder}/engine.sock")
+        self.log = LogServer()
+        self.host = Host(folder, self.engine, SPEED)
+        world = World(self.engine, speed=SPEED)
+        for name, anon_kib in (("high", 9_000_000), ("low", 1_000), ("victim1", 2_000_000),
+                               ("victim2", 3_000_000)):
+            world.add(name, anon_kib)
+        self.printed: list[dict] = []
+        self.stderr = ""
+        self.wrong: list[str] = []
+
+    def command(self, *options: str) -> list[str]:
+        return [BINARY, "--json", "--interval", str(INTERVAL), "--sysinfo", self.host.sysinfo,
+                "--docker-host", f"unix://{self.engine.path}", "--log-url", self.log.url,
+                "--run-dir", f"{self.folder}/run", "--state-dir", f"{self.folder}/state",
+                "--keep-high", "1", "--keep-low", "1", *options]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "CMGR_FAULT_CPU": self.host.cpu, "CMGR_FAULT_SPEED": str(SPEED),
+                "CMGR_FAULT_PINS": "1"}
+
+    def interrupt(self) -> None:
+        """After its first record the daemon, whose lock tells its PID, is asked to end."""
+        try:
+            with open(f"{self.folder}/run/lock") as file:
+                os.kill(int(file.read()), signal.SIGINT)
+        except (OSError, ValueError):
+            pass
+
+    async def go(self, *command: str) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            limit=1 << 24, env=self.environment(), start_new_session=True)
+
+        async def read() -> None:
+            while line := await process.stdout.readline():
+                if not line.startswith(b"{") or not line.endswith(b"}\n"):
+                    continue  # cut short by what is injected into write()
+                self.printed.append(json.loads(line))
+                if not self.printed[-1]["final"]:
+                    self.interrupt()
+
+        try:
+            _, stderr = await asyncio.wait_for(
+                asyncio.gather(read(), process.stderr.read()), TIMEOUT)
+            self.stderr += stderr.decode(errors="replace")
+        except asyncio.TimeoutError:
+            self.wrong.append("does not end")
+            os.killpg(process.pid, signal.SIGKILL)
+        return await process.wait()
+
+    async def traced(self, options: list[str]) -> tuple[int, str]:
+        path = f"{self.folder}/trace"
+        status = await self.go("strace", "-f", "-qq", "-o", path, *options, "--", *self.command())
+        with open(path, errors="replace") as file:
+            return status, file.read()
+
+    async def as_cron(self) -> None:
+        """What cron does within the minute."""
+        for path in glob.glob(f"{CRON}/*"):
+            with open(path) as file:
+                command = file.read().splitlines()[-1].split(" ", 6)[6]
+            await self.go("/bin/sh", "-c", command)
+            if os.path.exists(path):
+                self.wrong.append("the entry did not remove itself")
+
+    async def follow(self, how: int) -> None:
+        """A new start, cleanup, or first what cron does and then cleanup."""
+        restart = how % 3 == 0
+        if how % 3 == 2:
+            await self.as_cron()
+        if restart:
+            status = await self.go(*self.command("--once", "--no-cron"))
+        else:
+            status = await self.go(BINARY, "cleanup", "--run-dir", f"{self.folder}/run",
+                                   "--state-dir", f"{self.folder}/state")
+        if status:
+            self.wrong.append(f"what follows ends with {status}")
+        self.judge(restart)
+
+    def judge(self, restarted: bool) -> None:
+        state = f"{self.folder}/state"
+        left = os.listdir(CRON) + os.listdir(PINS) + glob.glob(f"{self.folder}/run*")
+        if os.path.isdir(state):
+            left += [name for name in os.listdir(state) if name != "spool"]
+        waiting = [path for path in glob.glob(f"{state}/spool/*") if not path.endswith(".tmp")]
+        if restarted:
+            left += waiting
+        if left:
+            self.wrong.append(f"left behind: {left}")
+        names = {container.name for container in self.engine.containers.values()}
+        if not KEPT <= names:
+            self.wrong.append(f"removed: {KEPT - names}")
+        self.wrong += self.engine.wrong + self.log.wrong
+        known = set(self.log.records)
+        for path in waiting:
+            with open(path) as file:
+                record = json.load(file)
+            known.add((record["run_id"], record["seq"]))
+        lost = {(record["run_id"], record["seq"]) for record in self.printed} - known
+        if lost:
+            self.wrong.append(f"lost: {lost}")
+        for run_id in {run_id for run_id, _ in known}:
+            numbers = sorted(seq for run, seq in known if run == run_id)
+            if numbers != list(range(1, len(numbers) + 1)):
+                self.wrong.append(f"records {numbers}")
+
+    async def close(self) -> None:
+        self.engine.released.set()
+        await asyncio.to_thread(self.host.close)
+        await self.engine.stop()
+        self.log.server.close()
+
+
+async def enumerate_points(folder: str) -> dict[str, int]:
+    point = Point(folder)
+    await point.engine.start()
+    await point.log.start()
+    status, trace = await point.traced([])
+    await point.close()
+    if status:
+        sys.exit(f"the run without faults ends with {status}: {point.stderr}\n{trace[-2000:]}")
+    return collections.Counter(match[1] for line in trace.splitlines()
+                               if (match := LINE.match(line)))
+
+
+async def one(folder: str, fault: str, call: str, when: int, number: int) -> tuple[bool, list[str]]:
+    point = Point(folder)
+    await point.engine.start()
+    await point.log.start()
+    what = f"signal={fault}" if fault.startswith("SIG") else f"error={fault}"
+    status, trace = await point.traced(
+        ["--seccomp-bpf", "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"])
+    reached = len(re.findall(rf"^\d+ +{call}\(", trace, re.M)) >= when
+    allowed = {"SIGKILL": {0, -9}, "SIGINT": {0, -2}}.get(fault, {0, 1, 3, 127})
+    if status not in allowed:
+        point.wrong.append(f"ends with {status}")
+    finals = sum(record["final"] for record in point.printed)
+    if finals > 1:
+        point.wrong.append(f"{finals} last passes")
+    await point.follow(number)
+    await point.close()
+    return reached, [f"{fault} at {call} {when}: {text}; {point.stderr[-600:]}"
+                     for text in dict.fromkeys(point.wrong)]
+
+
+async def sweep(folder: str, part: int, parts: int, step: int, faults: list[str]) -> None:
+    calls = await enumerate_points(f"{folder}/points{part}")
+    points = [(fault, call, when) for fault in faults for call in sorted(calls)
+              for when in range(1, calls[call] + 1)
+              if fault.startswith("SIG") or call not in NEVER_FAILS]
+    counts: dict[str, int] = collections.Counter()
+    wrong: list[str] = []
+    for number, point in enumerate(points):
+        if number % step or number // step % parts != part:
+            continue
+        reached, found = await one(f"{folder}/part{part}", *point, number // step // parts)
+        counts[point[0]] += reached
+        counts["not reached"] += not reached
+        wrong += found
+        if len(wrong) > 30:
+            break
+    print(json.dumps({"calls": len(calls), "points": sum(calls.values()), "counts": counts,
+                      "wrong": wrong}))
+
+
+def main() -> None:
+    folder, part, parts, step, *faults = sys.argv[1:]
+    # A shell in the background ignores it, and so would the daemon.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for place in (CRON, PINS):
+        subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+    asyncio.run(sweep(folder, int(part), int(parts), int(step), faults))
+
+
+if __name__ == "__main__":
+    main()
