@@ -134,6 +134,11 @@ static int run(struct options *options)
 			 options->log_url);
 		return EXIT_USAGE;
 	}
+	/* The doctor may have to wait for an engine. */
+	if (run_dir_in_use(options->run_dir)) {
+		log_line("another cmgr-bpf is running (lock %s/" RUN_LOCK ")", options->run_dir);
+		return EXIT_RUNNING;
+	}
 	status = doctor_require(options);
 	if (status)
 		return status;

@@ -52,6 +52,7 @@ class Point:
                                ("victim2", 3_000_000)):
             world.add(name, anon_kib)
         self.printed: list[dict] = []
+        self.to_interrupt = True
         self.stderr = ""
         self.wrong: list[str] = []
 
@@ -66,7 +67,10 @@ class Point:
                 "CMGR_FAULT_PINS": "1"}
 
     def interrupt(self) -> None:
-        """After its first record the daemon, whose lock tells its PID, is asked to end."""
+        """After its first record the daemon, whose lock tells its PID, is asked to end; once."""
+        if not self.to_interrupt:
+            return
+        self.to_interrupt = False
         try:
             with open(f"{self.folder}/run/lock") as file:
                 os.kill(int(file.read()), signal.SIGINT)
@@ -95,9 +99,10 @@ class Point:
             os.killpg(process.pid, signal.SIGKILL)
         return await process.wait()
 
-    async def traced(self, options: list[str]) -> tuple[int, str]:
+    async def traced(self, options: list[str], *more: str) -> tuple[int, str]:
         path = f"{self.folder}/trace"
-        status = await self.go("strace", "-f", "-qq", "-o", path, *options, "--", *self.command())
+        status = await self.go("strace", "-f", "-qq", "-o", path, *options, "--",
+                               *self.command(*more))
         with open(path, errors="replace") as file:
             return status, file.read()
 
@@ -137,6 +142,8 @@ class Point:
         names = {container.name for container in self.engine.containers.values()}
         if not KEPT <= names:
             self.wrong.append(f"removed: {KEPT - names}")
+        if self.created():
+            self.wrong.append("cron created a container")
         self.wrong += self.engine.wrong + self.log.wrong
         known = set(self.log.records)
         for path in waiting:
@@ -150,6 +157,9 @@ class Point:
             numbers = sorted(seq for run, seq in known if run == run_id)
             if numbers != list(range(1, len(numbers) + 1)):
                 self.wrong.append(f"records {numbers}")
+
+    def created(self) -> int:
+        return sum("/containers/create" in request.path for request in self.engine.requests)
 
     async def close(self) -> None:
         self.engine.released.set()
@@ -175,8 +185,10 @@ async def one(folder: str, fault: str, call: str, when: int, number: int) -> tup
     await point.engine.start()
     await point.log.start()
     what = f"signal={fault}" if fault.startswith("SIG") else f"error={fault}"
+    point.to_interrupt = fault != "SIGINT"
     status, trace = await point.traced(
-        ["--seccomp-bpf", "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"])
+        ["--seccomp-bpf", "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"],
+        *([] if point.to_interrupt else ["--cycles", "3"]))
     reached = len(re.findall(rf"^\d+ +{call}\(", trace, re.M)) >= when
     allowed = {"SIGKILL": {0, -9}, "SIGINT": {0, -2}}.get(fault, {0, 1, 3, 127})
     if status not in allowed:
@@ -210,12 +222,16 @@ async def sweep(folder: str, part: int, parts: int, step: int, faults: list[str]
                       "wrong": wrong}))
 
 
+def private_places() -> None:
+    for place in (CRON, PINS):
+        subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+
+
 def main() -> None:
     folder, part, parts, step, *faults = sys.argv[1:]
     # A shell in the background ignores it, and so would the daemon.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for place in (CRON, PINS):
-        subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+    private_places()
     asyncio.run(sweep(folder, int(part), int(parts), int(step), faults))
 
 
