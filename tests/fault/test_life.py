@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import re
 import signal
+import termios
 import time
 
 import pytest
@@ -201,6 +203,28 @@ def test_a_hangup_without_a_terminal(folder: str) -> None:
         assert process.returncode == 0
         assert stdout.count(b'"seq":') >= 3 and b'"final":true' not in stdout
         assert stderr.count(b"SIGHUP: there is no configuration to read again") == 1
+        await stage.end()
+
+    asyncio.run(go())
+
+
+def test_a_hangup_of_the_terminal(folder: str) -> None:
+    """It is as CTRL+C: a last pass, and the end."""
+
+    async def go() -> None:
+        stage = Stage(f"{folder}/terminal")
+        await stage.begin()
+        master, slave = os.openpty()
+        process = await stage.daemon(
+            stdin=slave, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        reading = asyncio.ensure_future(process.communicate())
+        await until(lambda: len(stage.host.readings) > 1)
+        os.close(master)
+        stdout, stderr = await reading
+        assert process.returncode == 0, stderr
+        assert stdout.count(b'"final":true') == 1
+        assert not stage.left()
         await stage.end()
 
     asyncio.run(go())
