@@ -50,10 +50,11 @@ static __always_inline void charge(struct task_struct *task, __u64 switches)
 	if (ran_ns < mark->ran_ns || waited_ns < mark->waited_ns)
 		count_lost(LOST_TASK, 1); /* the mark is of another */
 	else
-		add(mark->cgroup_id, ran_ns - mark->ran_ns, waited_ns - mark->waited_ns, switches);
+		add((__u32)task->tgid, mark->cgroup_id, ran_ns - mark->ran_ns,
+		    waited_ns - mark->waited_ns, switches);
 	mark->ran_ns = ran_ns;
 	mark->waited_ns = waited_ns;
-	mark->cgroup_id = cgroup_id_of(task);
+	set_cgroup(mark, task);
 }
 
 SEC("tp_btf/sched_switch")

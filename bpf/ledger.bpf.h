@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Where charges go: the per-CPU hash "cgroup_cpu", behind a small direct-mapped cache for each CPU,
- * because most switches are among a few cgroups.
+ * because most switches are among a few processes. The place there is told by the process, not by the
+ * cgroup: a CPU can then look it up while it waits for the task's mark, which tells the cgroup.
  *
  * A CPU's cache is touched on that CPU alone: by a switch (interrupts are off) and by flush_cpu (in an
  * interrupt, or with preemption off, so that no switch can come between). That of an offline CPU is
@@ -12,11 +13,7 @@
 #define CMGR_LEDGER_BPF_H
 
 #define MAX_CGROUPS 16384
-#define CACHE_BITS  10
-#define CACHE_SLOTS (1 << CACHE_BITS)
-
-/* 2^64 over the golden ratio: times this, numbers that follow each other are spread. */
-#define GOLDEN 0x9e3779b97f4a7c15ULL
+#define CACHE_SLOTS 2048
 
 struct slot {
 	__u64 cgroup_id; /* 0: empty */
@@ -95,8 +92,9 @@ static __noinline int empty_slot(struct slot *slot)
 	return 0;
 }
 
-/* On the CPU whose cache it is. */
-static __always_inline void add(__u64 cgroup_id, __u64 ran_ns, __u64 waited_ns, __u64 switches)
+/* On the CPU whose cache it is, for a task of the process @tgid. */
+static __always_inline void add(__u32 tgid, __u64 cgroup_id, __u64 ran_ns, __u64 waited_ns,
+				__u64 switches)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct cache *cache = bpf_map_lookup_elem(&caches, &cpu);
@@ -107,7 +105,7 @@ static __always_inline void add(__u64 cgroup_id, __u64 ran_ns, __u64 waited_ns, 
 		count_lost(LOST_CGROUP_NS, ran_ns);
 		return;
 	}
-	slot = &cache->slots[cgroup_id * GOLDEN >> (64 - CACHE_BITS)];
+	slot = &cache->slots[tgid % CACHE_SLOTS];
 	if (slot->cgroup_id != cgroup_id) {
 		empty_slot(slot);
 		slot->cgroup_id = cgroup_id;

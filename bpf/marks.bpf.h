@@ -16,6 +16,7 @@ struct mark {
 	__u64 ran_ns;
 	__u64 waited_ns;
 	__u64 cgroup_id;	/* that it is in, as far as we know */
+	__u64 css_set;		/* its task_struct.cgroups when cgroup_id was read from there */
 	__u32 moves;		/* noted in the map "moves"; written by whoever moves the task */
 	__u32 moves_done;	/* written by the CPU of the task */
 	__u32 heir_pid;		/* of MARK_LEFT */
@@ -25,15 +26,12 @@ struct mark {
 #define MARK_TAKEN 1ULL /* and being filled */
 #define MARK_LEFT                                                                                  \
 	2ULL /* by a first thread; who has its PID now has its own mark at heir_pid's place */
-#define MARK_BITS 16
-
-/* Of the array's length; user space sets both. */
-const volatile __u32 mark_bits = MARK_BITS;
+#define MAX_MARKS (1 << 16) /* user space may set less */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE); /* only such an array is aligned to cache lines */
-	__uint(max_entries, 1 << MARK_BITS);
+	__uint(max_entries, MAX_MARKS);
 	__type(key, __u32);
 	__type(value, struct mark);
 } marks SEC(".maps");
@@ -51,7 +49,7 @@ struct {
  */
 static __always_inline struct mark *mark_place(__u32 pid)
 {
-	__u32 index = pid & ((1U << mark_bits) - 1);
+	__u32 index = pid % MAX_MARKS;
 
 	return bpf_map_lookup_elem(&marks, &index);
 }
@@ -95,9 +93,18 @@ static __always_inline struct mark *find_mark(struct task_struct *task)
 	return mark ? mark : bpf_task_storage_get(&more_marks, task, 0, 0);
 }
 
-static __always_inline __u64 cgroup_id_of(struct task_struct *task)
+/*
+ * Three pointers lead to the cgroup's id, each into a page of its own, which a CPU that comes from user
+ * space may have to look up: the first of them, in the task itself, tells whether that is needed.
+ */
+static __always_inline void set_cgroup(struct mark *mark, struct task_struct *task)
 {
-	return task->cgroups->dfl_cgrp->kn->id;
+	struct css_set *set = task->cgroups;
+
+	if (mark->css_set == (__u64)set)
+		return;
+	mark->css_set = (__u64)set;
+	mark->cgroup_id = set->dfl_cgrp->kn->id;
 }
 
 /* Charging begins at @ran_ns and @waited_ns. A mark that there is stays as it is. */
@@ -106,9 +113,9 @@ static __always_inline void store_mark(struct task_struct *task, __u64 ran_ns, _
 	struct mark more = {
 		.ran_ns = ran_ns,
 		.waited_ns = waited_ns,
-		.cgroup_id = cgroup_id_of(task),
 	};
 
+	set_cgroup(&more, task);
 	bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
@@ -121,7 +128,8 @@ static __always_inline _Bool place_mark(struct task_struct *task, __u64 ran_ns, 
 		return 0;
 	mark->ran_ns = ran_ns;
 	mark->waited_ns = waited_ns;
-	mark->cgroup_id = cgroup_id_of(task);
+	mark->css_set = 0;
+	set_cgroup(mark, task);
 	mark->moves = 0;
 	mark->moves_done = 0;
 	__sync_lock_test_and_set(&mark->task, (__u64)task); /* all of the above before it */
@@ -171,10 +179,10 @@ static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid);
 	__u64 first = to ? to->task : MARK_FREE, ran_ns, waited_ns;
 
-	if (!to || !is_mark_of(from, task))
+	if (!is_mark_of(from, task))
 		return;
 	/* It may have got one in storage meanwhile: by that it has been charged since. */
-	if (first == MARK_TAKEN || (first != MARK_FREE && heir_pid(to) != old_pid) ||
+	if (!to || first == MARK_TAKEN || (first != MARK_FREE && heir_pid(to) != old_pid) ||
 	    bpf_task_storage_get(&more_marks, task, 0, 0)) {
 		store_mark(task, from->ran_ns, from->waited_ns);
 		from->task = MARK_FREE;
@@ -187,6 +195,7 @@ static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 	ran_ns = to->ran_ns = from->ran_ns;
 	waited_ns = to->waited_ns = from->waited_ns;
 	to->cgroup_id = from->cgroup_id;
+	to->css_set = from->css_set;
 	to->moves = from->moves;
 	to->moves_done = from->moves_done;
 	__sync_lock_test_and_set(&to->task, (__u64)task);

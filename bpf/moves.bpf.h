@@ -47,6 +47,7 @@ static __noinline int note_move(struct mark *mark, __u64 task, __u64 to_id, stru
 	if (mark->moves - mark->moves_done >= MAX_TASK_MOVES ||
 	    bpf_map_update_elem(&moves, &key, move, BPF_ANY)) {
 		count_lost(LOST_MOVE, 1);
+		mark->css_set = 0; /* to be read again */
 		return 0;
 	}
 	__sync_fetch_and_add(&mark->moves, 1); /* the note is there before it is told of */
@@ -110,15 +111,15 @@ static __always_inline void note_task(struct task_struct *task, __u64 to_id)
 /* Charges the cgroup that a task has left with what it had there. */
 static __always_inline void charge_move(const struct move *move, struct mark *mark)
 {
-	__u64 ran_ns = 0, waited_ns = 0;
+	struct cgroup_cpu left = {};
 
 	if (move->ran_ns > mark->ran_ns)
-		ran_ns = move->ran_ns - mark->ran_ns;
+		left.ran_ns = move->ran_ns - mark->ran_ns;
 	if (move->waited_ns > mark->waited_ns)
-		waited_ns = move->waited_ns - mark->waited_ns;
-	add(move->cgroup_id, ran_ns, waited_ns, 0);
-	mark->ran_ns += ran_ns;
-	mark->waited_ns += waited_ns;
+		left.waited_ns = move->waited_ns - mark->waited_ns;
+	store(move->cgroup_id, &left);
+	mark->ran_ns += left.ran_ns;
+	mark->waited_ns += left.waited_ns;
 }
 
 /* Those of a task that is no more (@charging: 0) are only forgotten. */

@@ -75,8 +75,12 @@ def _switch_programs() -> dict[int, tuple[str, int, int]]:
 def _held(holder: Holder) -> Iterator[list[int]]:
     """Loads it; the ids of its switch programs."""
     before = set(_switch_programs())
-    process = subprocess.Popen(holder.command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    ours = "hold" in holder.command[0]
+    process = subprocess.Popen(holder.command, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE if ours else subprocess.DEVNULL)
     try:
+        if process.stdout and process.stdout.readline() != b"ready\n":
+            raise SystemExit(f"{holder.name} did not start")
         deadline = time.monotonic() + 20
         while not set(_switch_programs()) - before:
             if process.poll() is not None or time.monotonic() > deadline:
@@ -87,7 +91,7 @@ def _held(holder: Holder) -> Iterator[list[int]]:
     finally:
         assert process.stdin
         process.stdin.close()
-        if "hold" not in holder.command[0]:
+        if not ours:
             process.terminate()
         process.wait()
 

@@ -175,7 +175,7 @@ void case_move(struct test *test)
 void case_threads(struct test *test)
 {
 	test->idle_by_turns = true;
-	if (test->sizes.mark_bits) {
+	if (test->sizes.marks) {
 		tell_absent(test,
 			    "a thread whose mark is in task storage is counted as a lost move");
 		return;

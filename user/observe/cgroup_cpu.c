@@ -124,10 +124,8 @@ static int set_sizes(struct cgroup_cpu_source *source, const struct cgroup_cpu_s
 								       : cgroups_that_fit(source));
 	if (!err && sizes && sizes->ended)
 		err = bpf_map__set_max_entries(skel->maps.ended, sizes->ended);
-	if (!err && sizes && sizes->mark_bits) {
-		skel->rodata->mark_bits = sizes->mark_bits;
-		err = bpf_map__set_max_entries(skel->maps.marks, 1U << sizes->mark_bits);
-	}
+	if (!err && sizes && sizes->marks)
+		err = bpf_map__set_max_entries(skel->maps.marks, sizes->marks);
 	return err;
 }
 

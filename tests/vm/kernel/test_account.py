@@ -10,7 +10,7 @@ WINDOW_S = int(guest.word("cmgr.window") or 10)
 MINUTE_S = 60
 CASES = ("spin", "weights", "short", "storm", "migrate", "move", "threads", "nested", "rt", "exec",
          "deadline", "hotplug", "waited", "lives", "old", "all", "full")
-FEW_MARK_BITS = 1       # of so few places that nearly every task is found by task storage
+FEW_MARKS = 2       # of so few places that nearly every task is found by task storage
 
 
 def _exact(*arguments: object, prefix: tuple[str, ...] = ()) -> str:
@@ -36,7 +36,7 @@ def test_account_over_a_minute() -> None:
 
 def test_account_by_task_storage() -> None:
     """As where PIDs collide. Not a storm of births: from 7.3 on some may be missed, and are counted."""
-    _exact("--seconds", 3, "--mark-bits", FEW_MARK_BITS, "migrate", "nested", "rt", "waited")
+    _exact("--seconds", 3, "--marks", FEW_MARKS, "migrate", "nested", "rt", "waited")
 
 
 def test_two_capabilities_suffice_for_the_program() -> None:

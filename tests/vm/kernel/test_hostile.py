@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple, NoReturn
@@ -14,7 +13,7 @@ import guest
 import pytest
 
 READ_LIMIT_MS = 1000        # part of the contract
-HANG_S = 10
+HANG_S = 60
 TEXT_BYTES = range(4000, 4096)      # what is longer is cut so
 PATH_BYTES = range(3700, 4096)      # the same, at a name
 ALL_BYTES = bytes(range(1, 256))
@@ -111,7 +110,7 @@ def _start(start: guest.Starter, act: Act, cgroup: guest.Cgroup) -> "subprocess.
 
 def _give_up(what: str) -> None:
     """A hanging reader cannot be ended, nor can the module be unloaded: nothing more can be checked."""
-    print(f"FAILED: {what} hangs", file=sys.__stderr__, flush=True)
+    Path("/dev/kmsg").write_text(f"cmgr-job: {what} hangs\n")    # pytest would keep it to itself
     os._exit(1)
 
 

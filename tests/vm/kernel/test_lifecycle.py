@@ -115,13 +115,27 @@ def test_a_removed_cgroup_is_held_only_as_long_as_its_reader(cgroup: guest.Cgrou
     _settled(lambda: _dying() <= before, "removed cgroups to be freed")
 
 
-def test_every_failing_allocation() -> None:
+def _fail_each(what: object) -> None:
     """On the kernel with fault injection alone; the others leave it out by name."""
-    done = subprocess.run([guest.PROGRAMS / "failnth"], capture_output=True, text=True, check=False)
+    done = subprocess.run([guest.PROGRAMS / "failnth", str(what)], capture_output=True, text=True,
+                          check=False)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     words = done.stdout.split("allocations ")[-1].split()
     assert int(words[0]) >= 2 and int(words[2]) >= 2, "no allocation failed"
+
+
+@pytest.mark.parametrize("size", [1, 37, 4096, 1 << 20])
+def test_every_failing_allocation_of_a_reading(size: int) -> None:
+    _fail_each(size)
+
+
+def test_every_failing_allocation_of_insmod() -> None:
+    guest.unload()
+    try:
+        _fail_each(guest.MODULE)
+    finally:
+        guest.load()
 
 
 @pytest.mark.parametrize("size", [1, 37, 4096, 1 << 20])

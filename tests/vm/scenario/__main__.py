@@ -7,6 +7,7 @@ from pathlib import Path
 import part_cron
 import part_decide
 import part_dry_run
+import part_engine
 import part_killed
 import part_missing
 from checks import Checks
@@ -22,6 +23,7 @@ PARTS = {
     "dry run and second daemon": part_dry_run,
     "missing pieces": part_missing,
     "a killed daemon": part_killed,
+    "a killed engine": part_engine,
 }
 
 

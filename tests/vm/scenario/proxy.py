@@ -28,7 +28,11 @@ class Proxy:
             except OSError:
                 return
             server = socket.socket(socket.AF_UNIX)
-            server.connect(engine.SOCKET)
+            try:
+                server.connect(engine.SOCKET)
+            except OSError:     # the engine is down: so is this, for this client
+                client.close()
+                continue
             for source, target, to_engine in ((client, server, True), (server, client, False)):
                 threading.Thread(target=self._pass_on, args=(source, target, to_engine),
                                  daemon=True).start()

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * failnth: a reading of /proc/sysinfo with its 1st allocation failing, then its 2nd, and so on until
- * none is left to fail. Each is whole, or ends with ENOMEM. Needs CONFIG_FAULT_INJECTION.
+ * failnth SIZE: a reading of /proc/sysinfo by reads of SIZE bytes with its 1st allocation failing, then
+ * its 2nd, and so on until none is left to fail. Each is whole, or ends with ENOMEM.
+ * failnth FILE.ko: likewise the loading of the module, which is there afterwards or not at all.
+ * Needs CONFIG_FAULT_INJECTION.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum outcome { WHOLE, NO_MEMORY, WRONG };
@@ -49,35 +52,51 @@ static enum outcome judge(size_t size, int error)
 	return end && !strncmp(end, "\nend ", 5) ? WHOLE : WRONG;
 }
 
-static enum outcome read_once(void)
+static enum outcome read_once(size_t part)
 {
 	size_t size = 0;
-	ssize_t got;
+	ssize_t got = 0;
 	int error, fd = open("/proc/sysinfo", O_RDONLY);
 
 	if (fd < 0)
 		return judge(0, errno);
-	while ((got = read(fd, text + size, sizeof(text) - 1 - size)) > 0)
-		size += got;
+	while (size + part < sizeof(text) && (got = read(fd, text + size, part)) > 0)
+		size += (size_t)got;
 	error = got < 0 ? errno : 0;
 	close(fd);
 	return judge(size, error);
 }
 
-int main(void)
+static enum outcome load_once(int module)
+{
+	int failed = syscall(SYS_finit_module, module, "", 0) ? errno : 0;
+	int there = !access("/proc/sysinfo", F_OK);
+
+	snprintf(text, sizeof(text), "%s, and the file is %sthere", strerror(failed),
+		 there ? "" : "not ");
+	if (failed)
+		return failed == ENOMEM && !there ? NO_MEMORY : WRONG;
+	return there ? WHOLE : WRONG;
+}
+
+int main(int argc, char **argv)
 {
 	int counts[3] = {}, fd = open("/proc/thread-self/fail-nth", O_RDWR), nth, over = 0;
+	int part = argc == 2 ? atoi(argv[1]) : 0, module = part > 0 ? -1 : open(argv[1], O_RDONLY);
 
-	if (fd < 0) {
-		perror("/proc/thread-self/fail-nth");
+	if (fd < 0 || (part <= 0 && module < 0)) {
+		perror("failnth SIZE|FILE.ko");
 		return 2;
 	}
 	for (nth = 1; !over; nth++) {
 		enum outcome outcome;
 
 		arm(fd, nth);
-		outcome = read_once();
+		outcome = module < 0 ? read_once((size_t)part) : load_once(module);
 		over = disarm(fd);
+		if (module >= 0 && outcome == WHOLE &&
+		    syscall(SYS_delete_module, "sysinfo", O_NONBLOCK))
+			outcome = WRONG;
 		counts[outcome]++;
 		if (outcome == WRONG)
 			printf("allocation %d failed: %.200s\n", nth, text);

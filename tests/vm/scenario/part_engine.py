@@ -1,0 +1,88 @@
+"""Part six: the engine is killed while it removes, and comes back as one that refuses old clients."""
+
+import json
+import signal
+from pathlib import Path
+
+import engine
+import host
+import proxy
+from cast import MANAGED, NEVER, Watch
+from checks import Checks, wait_for
+from daemon import Daemon
+
+SETTINGS = Path("/etc/docker/daemon.json")
+DROP_IN = Path("/etc/systemd/system/docker.service.d/cmgr.conf")
+SURPLUS = 3
+
+
+def _outlived_by_containers() -> None:
+    SETTINGS.parent.mkdir(exist_ok=True)
+    SETTINGS.write_text(json.dumps({"live-restore": True}))
+    host.must("systemctl", "reload", "docker")
+    wait_for("live-restore", lambda: engine.call("GET", "/info")["LiveRestoreEnabled"], 60)
+
+
+def _refuses_old_clients_from_its_next_start() -> None:
+    DROP_IN.parent.mkdir(exist_ok=True)
+    DROP_IN.write_text("[Service]\nEnvironment=DOCKER_MIN_API_VERSION=1.44\n")
+    host.must("systemctl", "daemon-reload")
+
+
+def _main_pid() -> str:
+    return host.must("systemctl", "show", "--property=MainPID", "--value", "docker").strip()
+
+
+def _kill_it() -> None:
+    """And waits until it is back. Its socket belongs to systemd, and holds clients until then."""
+    killed = _main_pid()
+    host.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "docker")
+    wait_for("the engine to be gone", lambda: _main_pid() != killed, 30)
+    host.restart_engine()
+
+
+def _removed(front: proxy.Proxy) -> set[str]:
+    return {path.partition("/containers/")[2].partition("?")[0]
+            for method, path in front.requests if method == "DELETE"}
+
+
+def _through_it(checks: Checks, front: proxy.Proxy, daemon: Daemon, managed: set[str]) -> None:
+    wait_for("a removal to be asked for", lambda: _removed(front), 120)
+    _kill_it()
+    checks.equal("it refuses API versions below", engine.call("GET", "/version")["MinAPIVersion"],
+                 "1.44")
+    back = len(daemon.records())
+    record = daemon.wait_for_records(back + 2, 90)[back + 1]
+    checks.check("the next cycle but one decides again", not record["no_removal"], record)
+    wait_for("the surplus to be gone", lambda: len(managed & engine.all_ids()) <= 5, 60)
+    records = daemon.wait_for_records(len(daemon.records()) + 1, 90)
+    checks.equal("exit code after SIGINT", daemon.end(signal.SIGINT), 0)
+    planned = {entry["id"] for record in records for entry in record["containers"]
+               if entry["decision"] == "remove"}
+    checks.equal("as many as are surplus were to be removed", len(planned), SURPLUS)
+    checks.equal("nothing else was asked for", _removed(front) - planned, set())
+    checks.equal("they are gone, and no others", managed - engine.all_ids(), planned)
+
+
+def run(checks: Checks) -> None:
+    host.load_module()
+    engine.remove_all_but({"pygraph"})
+    _outlived_by_containers()
+    _refuses_old_clients_from_its_next_start()
+    managed = {engine.run(f"kept{number}", "cmgr-cpu-low", MANAGED, {"WORKLOAD_SLEEP_S": NEVER})
+               for number in range(5 + SURPLUS)}
+    guarded = {"guarded": engine.run("guarded", "cmgr-cpu-low", {**MANAGED, "cmgr.protect": "true"}),
+               "other": engine.run("other", "cmgr-cpu-low", {"cmgr.managed": "false"})}
+    watch = Watch(guarded)
+    front = proxy.Proxy()
+    daemon = Daemon("--json", "--interval", "5", "--no-cron", "--no-log",
+                    "--docker-host", f"unix://{proxy.PATH}")
+    try:
+        _through_it(checks, front, daemon, managed)
+    finally:
+        if daemon.process.poll() is None:
+            daemon.process.kill()
+        front.close()
+        lost = watch.stop()
+    checks.equal("every innocent was alive all the time", lost, set())
+    host.unload_module()
