@@ -22,7 +22,7 @@ import sys
 
 from daemon import Host
 from engine import Engine
-from logserver import LogServer
+from logstub import LogServer
 from world import World
 
 BINARY = os.path.abspath(os.environ.get("PLAIN", "build/fault/cmgr-bpf-plain"))
@@ -53,6 +53,7 @@ class Point:
             world.add(name, anon_kib)
         self.printed: list[dict] = []
         self.to_interrupt = True
+        self.processes: list[asyncio.subprocess.Process] = []
         self.stderr = ""
         self.wrong: list[str] = []
 
@@ -81,6 +82,7 @@ class Point:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             limit=1 << 24, env=self.environment(), start_new_session=True)
+        self.processes.append(process)
 
         async def read() -> None:
             while line := await process.stdout.readline():
@@ -116,29 +118,31 @@ class Point:
                 self.wrong.append("the entry did not remove itself")
 
     async def follow(self, how: int) -> None:
-        """A new start, cleanup, or first what cron does and then cleanup."""
-        restart = how % 3 == 0
+        """A new start; or cleanup before it; or first what cron does, then both."""
         if how % 3 == 2:
             await self.as_cron()
-        if restart:
-            status = await self.go(*self.command("--once", "--no-cron"))
-        else:
-            status = await self.go(BINARY, "cleanup", "--run-dir", f"{self.folder}/run",
+        if how % 3:
+            await self.expect_well(BINARY, "cleanup", "--run-dir", f"{self.folder}/run",
                                    "--state-dir", f"{self.folder}/state")
-        if status:
-            self.wrong.append(f"what follows ends with {status}")
-        self.judge(restart)
+            self.judge_left()
+        # What waited on disk reaches the log server.
+        await self.expect_well(*self.command("--once", "--no-cron"))
+        self.judge_left()
+        self.judge_done()
 
-    def judge(self, restarted: bool) -> None:
-        state = f"{self.folder}/state"
+    async def expect_well(self, *command: str) -> None:
+        status = await self.go(*command)
+        if status:
+            self.wrong.append(f"{command[1]} ends with {status}")
+
+    def judge_left(self) -> None:
         left = os.listdir(CRON) + os.listdir(PINS) + glob.glob(f"{self.folder}/run*")
-        if os.path.isdir(state):
-            left += [name for name in os.listdir(state) if name != "spool"]
-        waiting = [path for path in glob.glob(f"{state}/spool/*") if not path.endswith(".tmp")]
-        if restarted:
-            left += waiting
+        if os.path.isdir(f"{self.folder}/state"):
+            left += [name for name in os.listdir(f"{self.folder}/state") if name != "spool"]
         if left:
             self.wrong.append(f"left behind: {left}")
+
+    def judge_done(self) -> None:
         names = {container.name for container in self.engine.containers.values()}
         if not KEPT <= names:
             self.wrong.append(f"removed: {KEPT - names}")
@@ -146,10 +150,6 @@ class Point:
             self.wrong.append("cron created a container")
         self.wrong += self.engine.wrong + self.log.wrong
         known = set(self.log.records)
-        for path in waiting:
-            with open(path) as file:
-                record = json.load(file)
-            known.add((record["run_id"], record["seq"]))
         lost = {(record["run_id"], record["seq"]) for record in self.printed} - known
         if lost:
             self.wrong.append(f"lost: {lost}")
@@ -157,6 +157,12 @@ class Point:
             numbers = sorted(seq for run, seq in known if run == run_id)
             if numbers != list(range(1, len(numbers) + 1)):
                 self.wrong.append(f"records {numbers}")
+
+    def kill(self) -> None:
+        """Whoever is still there."""
+        for process in self.processes:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def created(self) -> int:
         return sum("/containers/create" in request.path for request in self.engine.requests)
@@ -216,6 +222,8 @@ async def sweep(folder: str, part: int, parts: int, step: int, faults: list[str]
         counts[point[0]] += reached
         counts["not reached"] += not reached
         wrong += found
+        for text in found:
+            print(text, file=sys.stderr, flush=True)
         if len(wrong) > 30:
             break
     print(json.dumps({"calls": len(calls), "points": sum(calls.values()), "counts": counts,

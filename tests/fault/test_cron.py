@@ -116,8 +116,11 @@ async def play(folder: str, name: str) -> None:
     point = Point(folder)
     await point.engine.start()
     await point.log.start()
-    await CASES[name](point)
-    await point.close()
+    try:
+        await CASES[name](point)
+    finally:
+        point.kill()
+        await point.close()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 
 from daemon import DAEMON, LAG, Host
 from engine import Engine, Fault, Request
-from logserver import LogServer
+from logstub import LogServer
 from world import World
 
 
