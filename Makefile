@@ -4,7 +4,8 @@
 # make test         unit tests, pygraph's tests, and the scenario in a guest
 # make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
 # make fault       the daemon against an engine that does everything wrong, for half a minute
-# make test-faults the same for long: 10,000 random interleavings; SEED=N repeats, CYCLES=N
+# make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
+# make soak        10,000 cycles, the clock a thousand times faster; what 1,000 containers take; CYCLES=N
 # make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
 # make test-kernels  the module on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
 # make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
@@ -233,23 +234,47 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 	$(Q)$< $(BUILD)/bench/hour.recording
 	$(Q)$(PYTHON) tests/bench/replay ./cmgr-bpf $(BUILD)/bench/hour.recording
 
-# The daemon with sanitizers, all of it but the BPF program, for which tests/fault/host.c stands in.
-FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(BUILD)/sanitized/user/main.o $(BUILD)/fault/doctor.o \
-	$(filter-out %/cgroup_cpu.o %/cgroup_read.o %/pins.o %/doctor.o,$(UNIT_OBJECTS))
+# The daemon, all of it but the BPF program, for which tests/fault/host.c stands in, as it does for a few
+# calls of the system. With sanitizers, and once without, for strace.
+FAULT_CALLS_doctor := geteuid statfs access
+FAULT_CALLS_util := clock_gettime
+FAULT_CALLS_main := timerfd_settime
+FAULT_CALLS_pins := bpf_map__pin cgroup_cpu_unpin
+FAULT_REPLACED := doctor util main pins
+FAULT_USER := $(filter-out %/cgroup_cpu.o %/cgroup_read.o $(addprefix %/,$(FAULT_REPLACED:=.o)),$(OBJECTS))
+FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/sanitized/%.o) \
+	$(FAULT_USER:$(BUILD)/%=$(BUILD)/sanitized/%)
+PLAIN_OBJECTS := $(BUILD)/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/plain/%.o) $(FAULT_USER)
+redefine = $(Q)mkdir -p $(@D); $(OBJCOPY) $(foreach call,$(FAULT_CALLS_$(*F)),--redefine-sym $(call)=fault_$(call)) $< $@
 
-$(BUILD)/fault/doctor.o: $(BUILD)/sanitized/user/doctor.o
-	$(Q)mkdir -p $(@D)
-	$(Q)$(OBJCOPY) $(foreach call,geteuid statfs access,--redefine-sym $(call)=fault_$(call)) $< $@
+$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/%.o
+	$(redefine)
+
+$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/observe/%.o
+	$(redefine)
+
+$(BUILD)/fault/plain/%.o: $(BUILD)/user/%.o
+	$(redefine)
+
+$(BUILD)/fault/plain/%.o: $(BUILD)/user/observe/%.o
+	$(redefine)
 
 $(BUILD)/fault/cmgr-bpf: $(FAULT_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
 
-fault: $(BUILD)/fault/cmgr-bpf
+$(BUILD)/fault/cmgr-bpf-plain: $(PLAIN_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+
+fault: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),300) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
 
-test-faults: $(BUILD)/fault/cmgr-bpf
+test-faults: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
+
+soak: $(BUILD)/fault/cmgr-bpf-plain
+	$(Q)PLAIN=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault/soak.py
 
 # A million of them, without sanitizers.
 $(BUILD)/test_property: $(addprefix $(BUILD)/tests/,unit/test_property.o property/host.o) \
@@ -346,4 +371,4 @@ clean:
 	$(Q)$(MAKE) -s -C docker clean
 
 -include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults
+.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak

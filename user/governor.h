@@ -4,6 +4,7 @@
 #define CMGR_GOVERNOR_H
 
 #include "engine/docker.h"
+#include "journal.h"
 #include "observe/merge.h"
 #include "options.h"
 #include "report/record.h"
@@ -15,6 +16,7 @@ struct recording;
 
 struct governor {
 	const struct options *options;
+	struct journal *journal;
 	struct docker *docker;
 	struct reaper *reaper;
 	struct cgroup_cpu_source *cpu_source;
@@ -26,6 +28,7 @@ struct governor {
 	bool scheduled;		     /* the cron entry is there */
 
 	uint64_t cycle_start_ns; /* on CLOCK_BOOTTIME */
+	uint64_t missed_ticks;	 /* since the last record */
 
 	/* observe/ */
 	struct readings latest;	     /* the beginning of the next window */

@@ -1,183 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Options, signals, set-up and tear-down. What a cycle does is in cycle.c. */
+/* The commands, and the loop. What a cycle does is in cycle.c. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 
-#include "act/reap.h"
 #include "act/schedule.h"
 #include "act/spawn.h"
+#include "claim.h"
 #include "cycle.h"
 #include "doctor.h"
+#include "leave.h"
 #include "observe/observe.h"
-#include "observe/window.h"
 #include "replay.h"
 #include "report/export.h"
-#include "report/recording.h"
 #include "report/report.h"
 #include "rundir.h"
+#include "setup.h"
 #include "util.h"
-
-/* One line of a file under /proc, without its newline. */
-static int read_word(const char *path, char *ret, size_t size)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t length;
-	int err = read_file(path, 4096, &text, &length);
-
-	if (err)
-		return err;
-	text[strcspn(text, "\n")] = '\0';
-	if (strlen(text) >= size)
-		return -EBADMSG;
-	memcpy(ret, text, strlen(text) + 1);
-	return 0;
-}
-
-static int set_run(struct run *run)
-{
-	char host[HOST_NAME_MAX + 1] = "";
-	int err = read_word("/proc/sys/kernel/random/boot_id", run->boot_id, sizeof(run->boot_id));
-
-	if (!err)
-		err = read_word("/proc/sys/kernel/random/uuid", run->run_id, sizeof(run->run_id));
-	if (err)
-		return err;
-	gethostname(host, sizeof(host) - 1);
-	run->host = to_utf8(host);
-	return run->host ? 0 : -ENOMEM;
-}
-
-/*
- * The container that the daemon runs in, by its own cgroup: 0::/system.slice/docker-0f3c….scope, or
- * 0::/ in a cgroup namespace, whose root is the container's cgroup.
- */
-static void find_own_container(struct policy *policy)
-{
-	_cleanup_free_ char *text = NULL;
-	const char *id, *own;
-	struct stat st;
-	size_t size;
-	bool top;
-
-	if (read_file("/proc/self/cgroup", 1 << 16, &text, &size))
-		return;
-	/* Hierarchies of version 1 stand before it. */
-	own = strncmp(text, "0::", 3) ? strstr(text, "\n0::") : text;
-	if (!own)
-		return;
-	own += strcspn(own, "/");
-	text[own - text + (ptrdiff_t)strcspn(own, "\n")] = '\0';
-	id = container_id_in(own, &top);
-	if (id)
-		memcpy(policy->own_id, id, CONTAINER_ID_DIGITS);
-	else if (!stat("/sys/fs/cgroup", &st))
-		policy->own_cgroup_id = st.st_ino;
-}
-
-static int lock_failed(const char *run_dir, int err)
-{
-	if (err == -EWOULDBLOCK) {
-		log_line("another cmgr-bpf is running (lock %s/" RUN_LOCK ")", run_dir);
-		return EXIT_RUNNING;
-	}
-	log_line("cannot lock %s/" RUN_LOCK ": %s", run_dir,
-		 err == -EPERM ? "the folder or the file is not root's alone to write"
-			       : strerror(-err));
-	return EXIT_FAILED;
-}
-
-static int open_log(struct governor *governor)
-{
-	const struct options *options = governor->options;
-	_cleanup_free_ char *spool_dir = format_text("%s/spool", options->state_dir);
-	int err = spool_dir ? make_own_dir(options->state_dir, 0700) : -ENOMEM;
-
-	if (!err)
-		err = spool_open(spool_dir, &governor->spool);
-	if (err)
-		log_line("cannot use the folder %s: %s; name another with --state-dir",
-			 options->state_dir,
-			 err == -EWOULDBLOCK ? "another cmgr-bpf uses it"
-			 : err == -EPERM     ? "it is not root's alone to write"
-					     : strerror(-err));
-	if (err)
-		return err;
-	err = ship_open(options->log_url, &governor->ship);
-	if (err)
-		log_line("cannot make a connection: %s", strerror(-err));
-	return err;
-}
-
-static void tell_log_server(struct governor *governor)
-{
-	if (ship_probe(&governor->ship))
-		ship_tell_down(&governor->ship, "is not there");
-}
-
-/* 0, or an exit code with one line logged. */
-static int set_up(struct governor *governor)
-{
-	const struct options *options = governor->options;
-	int err = set_run(&governor->run);
-
-	if (err) {
-		log_line("cannot read /proc/sys/kernel/random: %s", strerror(-err));
-		return EXIT_FAILED;
-	}
-	governor->sysinfo_json = format_text("%s/" RUN_SYSINFO, options->run_dir);
-	if (!governor->sysinfo_json) {
-		log_line("out of memory");
-		return EXIT_FAILED;
-	}
-	if (options->record && recording_open(options->record, &governor->recording))
-		return EXIT_FAILED;
-	err = docker_open(options->docker_host, options->no_log ? 0 : url_port(options->log_url),
-			  &governor->docker);
-	if (err)
-		return doctor_engine_missing(options, err);
-	if (reaper_open(governor->docker, &options->policy, &governor->reaper)) {
-		log_line("out of memory");
-		return EXIT_FAILED;
-	}
-	err = cgroup_cpu_open(NULL, &governor->cpu_source);
-	if (err)
-		return err == -EBUSY ? EXIT_RUNNING : err == -ENOMEM ? EXIT_FAILED : EXIT_MISSING;
-	if (!options->no_log && open_log(governor))
-		return EXIT_FAILED;
-	if (!options->no_log)
-		tell_log_server(governor);
-	if (options->no_cron || options->dry_run)
-		return 0;
-	/* Set first: it may fail after the entry is there. */
-	governor->scheduled = true;
-	err = schedule_install(options->spawn_count, options->docker_host, options->run_dir);
-	return err ? EXIT_FAILED : 0;
-}
-
-static void unschedule(struct governor *governor)
-{
-	if (governor->scheduled && !schedule_remove())
-		governor->scheduled = false;
-}
-
-static void tear_down(struct governor *governor)
-{
-	unschedule(governor);
-	cgroup_cpu_close(governor->cpu_source);
-	reaper_close(governor->reaper);
-	docker_close(governor->docker);
-	ship_close(&governor->ship);
-	spool_close(&governor->spool);
-	recording_close(governor->recording);
-	window_forget(governor);
-	free(governor->run.host);
-	free(governor->sysinfo_json);
-}
 
 static int open_timer(uint64_t interval_s)
 {
@@ -197,40 +38,34 @@ static int open_timer(uint64_t interval_s)
 	return fd;
 }
 
-/*
- * From here on the signals that end the run are read from the descriptor, between cycles. What the
- * caller ignores (nohup) stays ignored, which the descriptor alone would not do.
- */
-static int open_signals(void)
-{
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-	struct sigaction old;
-	sigset_t set;
-	size_t i;
-
-	sigemptyset(&set);
-	for (i = 0; i < ARRAY_SIZE(numbers); i++)
-		if (!sigaction(numbers[i], NULL, &old) && old.sa_handler != SIG_IGN)
-			sigaddset(&set, numbers[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-/* Waits for the next tick: 1; for a signal: 0; -errno. Ticks that passed meanwhile are skipped. */
-static int wait_for_tick(int timer_fd, int signal_fd)
+/* Waits for the next tick: 1; for the end: 0; -errno. Ticks that passed meanwhile are missed. */
+static int wait_for_tick(int timer_fd, uint64_t *missed)
 {
 	struct pollfd fds[] = {
-		{.fd = signal_fd, .events = POLLIN},
+		{.fd = leave_fd(), .events = POLLIN},
 		{.fd = timer_fd, .events = POLLIN},
 	};
 	uint64_t ticks;
 
-	while (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+	while (!fds[1].revents) {
+		if (leave_asked_ns())
+			return 0;
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
+			if (errno != EINTR)
+				return -errno;
+			fds[0].revents = fds[1].revents = 0;
+		}
+		if (fds[0].revents)
+			leave_take();
+	}
+	/* The end goes before a tick. */
+	if (leave_asked_ns())
+		return 0;
+	while (read(timer_fd, &ticks, sizeof(ticks)) < 0)
 		if (errno != EINTR)
 			return -errno;
-	if (fds[0].revents)
-		return 0;
-	return read(timer_fd, &ticks, sizeof(ticks)) < 0 ? -errno : 1;
+	*missed += ticks - 1;
+	return 1;
 }
 
 static void tell_waiting(const struct options *options)
@@ -240,7 +75,7 @@ static void tell_waiting(const struct options *options)
 	fflush(stdout);
 }
 
-static int loop(struct governor *governor, int timer_fd, int signal_fd)
+static int loop(struct governor *governor, int timer_fd)
 {
 	const struct options *options = governor->options;
 	int err = observe_first(governor);
@@ -248,8 +83,9 @@ static int loop(struct governor *governor, int timer_fd, int signal_fd)
 	while (!err) {
 		int tick;
 
-		tell_waiting(options);
-		tick = wait_for_tick(timer_fd, signal_fd);
+		if (!leave_asked_ns())
+			tell_waiting(options);
+		tick = wait_for_tick(timer_fd, &governor->missed_ticks);
 		if (tick < 0) {
 			log_line("cannot wait: %s", strerror(-tick));
 			return tick;
@@ -267,16 +103,19 @@ static int loop(struct governor *governor, int timer_fd, int signal_fd)
 	return err;
 }
 
-static int govern(struct governor *governor, int signal_fd)
+static int govern(struct governor *governor)
 {
 	_cleanup_close_ int timer_fd = -1;
 	int status = set_up(governor);
 
-	if (!status) {
+	if (leave_asked_ns()) {
+		log_line("leaving: nothing was begun");
+		status = EXIT_DONE;
+	} else if (!status) {
 		timer_fd = open_timer(governor->options->interval_s);
 		if (timer_fd < 0)
 			log_line("cannot make a timer: %s", strerror(errno));
-		if (timer_fd < 0 || loop(governor, timer_fd, signal_fd))
+		if (timer_fd < 0 || loop(governor, timer_fd))
 			status = EXIT_FAILED;
 		report_finish(governor);
 	}
@@ -286,30 +125,35 @@ static int govern(struct governor *governor, int signal_fd)
 
 static int run(struct options *options)
 {
-	struct governor governor = {.options = options};
-	_cleanup_close_ int lock_fd = -1, signal_fd = -1;
-	int status;
+	struct claim claim;
+	struct governor governor = {.options = options, .journal = &claim.journal};
+	int status, err;
 
 	if (!options->no_log && !url_port(options->log_url)) {
 		log_line("--log-url takes a URL such as http://127.0.0.1:8000, not '%s'",
 			 options->log_url);
 		return EXIT_USAGE;
 	}
+	/* The doctor may have to wait for an engine. */
+	if (run_dir_in_use(options->run_dir)) {
+		log_line("another cmgr-bpf is running (lock %s/" RUN_LOCK ")", options->run_dir);
+		return EXIT_RUNNING;
+	}
 	status = doctor_require(options);
 	if (status)
 		return status;
-	signal_fd = open_signals();
-	if (signal_fd < 0) {
-		log_line("cannot listen for signals: %s", strerror(errno));
+	err = leave_listen();
+	if (err) {
+		log_line("cannot listen for signals: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	lock_fd = run_dir_lock(options->run_dir);
-	if (lock_fd < 0)
-		return lock_failed(options->run_dir, lock_fd);
+	status = claim_take(options, &claim);
+	if (status)
+		return status;
 	find_own_container(&options->policy);
-	status = govern(&governor, signal_fd);
-	run_dir_remove(options->run_dir);
-	return status;
+	status = govern(&governor);
+	err = claim_release(options, &claim);
+	return status ? status : err;
 }
 
 static int snapshot_command(const struct options *options)
@@ -341,8 +185,11 @@ static int snapshot_command(const struct options *options)
 static int spawn_command(const struct options *options)
 {
 	struct docker *docker;
-	int err = docker_open(options->docker_host, 0, &docker);
+	int err;
 
+	if (options->spawn_with_daemon && !run_dir_in_use(options->run_dir))
+		return schedule_heal(options->run_dir) ? EXIT_FAILED : EXIT_DONE;
+	err = docker_open(options->docker_host, 0, &docker);
 	if (err)
 		return doctor_engine_missing(options, err);
 	err = spawn(docker, options->spawn_count,
@@ -351,19 +198,13 @@ static int spawn_command(const struct options *options)
 	return err == -ENOENT ? EXIT_MISSING : err ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* The lock is taken first: what a live daemon uses is not ours to undo. */
+/* The locks are taken first: what a live daemon uses is not ours to undo. */
 static int cleanup_command(const struct options *options)
 {
-	_cleanup_close_ int lock_fd = run_dir_lock(options->run_dir);
-	int err;
+	struct claim claim;
+	int status = claim_take(options, &claim);
 
-	if (lock_fd < 0)
-		return lock_failed(options->run_dir, lock_fd);
-	err = cgroup_cpu_unpin();
-	if (!err)
-		err = schedule_remove();
-	run_dir_remove(options->run_dir);
-	return err == -EBUSY ? EXIT_RUNNING : err ? EXIT_FAILED : EXIT_DONE;
+	return status ? status : claim_release(options, &claim);
 }
 
 /* The two commands that need an engine, and no other kind of one than there is. */

@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "util.h"
 
-static bool is_file_at(int fd, const char *path)
+bool is_file_at(int fd, const char *path)
 {
 	struct stat held, named;
 
@@ -21,8 +22,7 @@ static struct flock whole_file(short type)
 	return (struct flock){.l_type = type, .l_whence = SEEK_SET};
 }
 
-/* A descriptor of the lock file, locked, or -errno. */
-static int lock_file(const char *path)
+static int try_lock(const char *path)
 {
 	struct flock lock = whole_file(F_WRLCK);
 	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
@@ -36,7 +36,7 @@ static int lock_file(const char *path)
 	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
 		err = -EPERM;
 	else if (fcntl(fd, F_OFD_SETLK, &lock))
-		err = errno == EACCES ? -EWOULDBLOCK : -errno;
+		err = errno == EACCES || errno == EAGAIN ? -EWOULDBLOCK : -errno;
 	if (err) {
 		close(fd);
 		return err;
@@ -44,20 +44,30 @@ static int lock_file(const char *path)
 	return fd;
 }
 
+int lock_file(const char *path)
+{
+	for (;;) {
+		int fd = try_lock(path);
+
+		/* The one before us removes the file at its end: a lock on that would lock nothing. */
+		if (fd < 0 || is_file_at(fd, path))
+			return fd;
+		close(fd);
+	}
+}
+
 int run_dir_lock(const char *run_dir)
 {
 	_cleanup_free_ char *path = format_text("%s/" RUN_LOCK, run_dir);
-	int fd, err = path ? make_own_dir(run_dir, 0755) : -ENOMEM;
+	int fd, tries = LOCK_TRIES;
 
-	if (err)
-		return err;
-	for (;;) {
-		fd = lock_file(path);
-		/* The one before us removes the file at its end: a lock on that would lock nothing. */
-		if (fd < 0 || is_file_at(fd, path))
-			break;
-		close(fd);
-	}
+	if (!path)
+		return -ENOMEM;
+	do {
+		fd = make_own_dir(run_dir, 0755);
+		if (!fd)
+			fd = lock_file(path);
+	} while (fd == -ENOENT && --tries);
 	if (fd >= 0 && !ftruncate(fd, 0))
 		dprintf(fd, "%d\n", getpid());
 	return fd;
@@ -72,18 +82,27 @@ bool run_dir_in_use(const char *run_dir)
 	return fd >= 0 && !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
 
-static void remove_in(const char *dir, const char *name)
+static int remove_in(const char *dir, const char *name)
 {
 	_cleanup_free_ char *path = format_text("%s/%s", dir, name);
 
-	if (path)
-		unlink(path);
+	if (!path)
+		return -ENOMEM;
+	return unlink(path) && errno != ENOENT ? -errno : 0;
 }
 
-void run_dir_remove(const char *run_dir)
+int run_dir_remove(const char *run_dir)
 {
-	remove_in(run_dir, RUN_SYSINFO ".tmp");
-	remove_in(run_dir, RUN_SYSINFO);
-	remove_in(run_dir, RUN_LOCK);
-	rmdir(run_dir);
+	int err = remove_in(run_dir, RUN_SYSINFO ".tmp");
+
+	if (!err)
+		err = remove_in(run_dir, RUN_SYSINFO);
+	if (!err)
+		err = remove_in(run_dir, RUN_LOCK);
+	if (err)
+		log_line("cannot remove what is in %s: %s; remove it by hand", run_dir,
+			 strerror(-err));
+	else
+		rmdir(run_dir);
+	return err;
 }

@@ -132,14 +132,11 @@ static int sync_dir_of(const char *path)
 	return fsync(fd) && errno != EINVAL && errno != ENOTSUP ? -errno : 0;
 }
 
-int write_file(const char *path, const char *text, unsigned int mode)
+int replace_file(const char *path, const char *temporary, const char *text, unsigned int mode)
 {
-	_cleanup_free_ char *temporary = format_text("%s.tmp", path);
 	_cleanup_close_ int fd = -1;
 	int err;
 
-	if (!temporary)
-		return -ENOMEM;
 	if (unlink(temporary) && errno != ENOENT)
 		return -errno;
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -155,6 +152,13 @@ int write_file(const char *path, const char *text, unsigned int mode)
 		return err;
 	}
 	return sync_dir_of(path);
+}
+
+int write_file(const char *path, const char *text, unsigned int mode)
+{
+	_cleanup_free_ char *temporary = format_text("%s.tmp", path);
+
+	return temporary ? replace_file(path, temporary, text, mode) : -ENOMEM;
 }
 
 int overwrite_file(const char *path, const char *text, unsigned int mode)

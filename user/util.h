@@ -61,6 +61,9 @@ int read_file(const char *path, size_t limit, char **ret_text, size_t *ret_size)
 /* Writes @text to @path whole or not at all: a temporary file beside it, fsync, rename, fsync. */
 int write_file(const char *path, const char *text, unsigned int mode);
 
+/* The same, by the temporary file @temporary. */
+int replace_file(const char *path, const char *temporary, const char *text, unsigned int mode);
+
 /* Writes @text to whatever @path is, as a shell's ">" does. 0 or -errno. */
 int overwrite_file(const char *path, const char *text, unsigned int mode);
 

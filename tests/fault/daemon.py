@@ -14,19 +14,20 @@ ACTIONS = {"remove": "DELETE", "stop": "stop", "pause": "pause"}
 SCOPE = "/system.slice/docker-{}.scope"
 
 
-def boottime_ns() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+def boottime_ns(speed: int = 1) -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) * speed
 
 
 class Host:
     """Serves the module's reading through a FIFO: it is made when the daemon opens it."""
 
-    def __init__(self, folder: str, engine: Engine) -> None:
+    def __init__(self, folder: str, engine: Engine, speed: int = 1) -> None:
         self.engine = engine
+        self.speed = speed  # of the daemon's clock
         self.sysinfo = f"{folder}/sysinfo"
         self.cpu = f"{folder}/cpu"
         self.loop = asyncio.get_running_loop()
-        self.last_ns = boottime_ns()
+        self.last_ns = boottime_ns(speed)
         self.readings: list[float] = []
         self.on_reading = lambda: None
         self.losses = ""  # what the BPF program counts of them from the second reading on
@@ -52,7 +53,7 @@ class Host:
                 pass
 
     async def _take(self) -> str:
-        now_ns = boottime_ns()
+        now_ns = boottime_ns(self.speed)
         containers = sorted((c for c in self.engine.containers.values() if c.state != "exited"),
                             key=lambda c: c.cgroup_id)
         for container in containers:

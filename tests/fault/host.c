@@ -4,20 +4,87 @@
  * cgroup, "<cgroup_id> <ran_ns> <waited_ns> <switches>", by ascending id, then "lost <cause> <amount>" or
  * "missed <amount>" if anything was. And for what the daemon's
  * doctor asks of a host, which has it all: the daemon then runs anywhere.
+ *
+ * $CMGR_FAULT_SPEED: its clock and its timer run so many times faster. $CMGR_FAULT_YEAR: a file that, once
+ * it is there, puts the wall clock forward by a year. $CMGR_FAULT_PINS: maps are pinned, as plain files.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #include <linux/magic.h>
 
 #include "observe/cgroup_cpu.h"
+#include "observe/pins.h"
 #include "util.h"
 
 struct cgroup_cpu_source {
 	const char *path;
+	int pins_fd;
 };
+
+/* util.o, main.o and pins.o call these in place of the real ones. */
+int fault_clock_gettime(clockid_t clock, struct timespec *ret);
+int fault_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
+int fault_bpf_map__pin(struct bpf_map *map, const char *path);
+int fault_cgroup_cpu_unpin(void); /* the real one */
+
+static uint64_t speed(void)
+{
+	const char *text = getenv("CMGR_FAULT_SPEED");
+
+	return text ? strtoull(text, NULL, 10) : 1;
+}
+
+static uint64_t in_ns(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_nsec;
+}
+
+static struct timespec of_ns(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
+				 .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
+int fault_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	const char *year = getenv("CMGR_FAULT_YEAR");
+	int err = clock_gettime(clock, ret);
+
+	if (clock == CLOCK_BOOTTIME)
+		*ret = of_ns(in_ns(ret) * speed());
+	else if (year && !access(year, F_OK))
+		ret->tv_sec += 365 * 86400;
+	return err;
+}
+
+int fault_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
+{
+	const struct itimerspec faster = {
+		.it_interval = of_ns(in_ns(&new->it_interval) / speed()),
+		.it_value = of_ns(in_ns(&new->it_value) / speed()),
+	};
+
+	return timerfd_settime(fd, flags, &faster, old);
+}
+
+int fault_bpf_map__pin(struct bpf_map *map, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	(void)map;
+	return fd < 0 ? -errno : close(fd);
+}
+
+static bool pins(void)
+{
+	return getenv("CMGR_FAULT_PINS");
+}
 
 /* doctor.o calls these in place of the C library's. */
 uid_t fault_geteuid(void);
@@ -45,23 +112,34 @@ int fault_access(const char *path, int mode)
 int cgroup_cpu_open(const struct cgroup_cpu_sizes *sizes, struct cgroup_cpu_source **ret)
 {
 	struct cgroup_cpu_source *source = calloc(1, sizeof(*source));
+	int err = 0;
 
 	(void)sizes;
 	if (!source)
 		return -ENOMEM;
 	source->path = getenv("CMGR_FAULT_CPU");
-	*ret = source;
-	return source->path ? 0 : -ENOENT;
+	source->pins_fd = pins() ? pins_lock() : -1;
+	if (pins())
+		err = source->pins_fd < 0 ? source->pins_fd : pins_replace(NULL, NULL);
+	if (!err && !source->path)
+		err = -ENOENT;
+	if (err)
+		cgroup_cpu_close(source);
+	else
+		*ret = source;
+	return err;
 }
 
 void cgroup_cpu_close(struct cgroup_cpu_source *source)
 {
+	if (source && source->pins_fd >= 0)
+		pins_remove(source->pins_fd);
 	free(source);
 }
 
 int cgroup_cpu_unpin(void)
 {
-	return 0;
+	return pins() ? fault_cgroup_cpu_unpin() : 0;
 }
 
 static int read_rows(FILE *file, struct cpu_reading *reading)

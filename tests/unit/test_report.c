@@ -64,7 +64,8 @@ static void a_record_has_the_fields_of_its_contract(void **state)
 		.late_count = 1,
 	};
 	const struct self_cost cost = {.cpu_ns = 9};
-	struct record record = {.run = &run, .seq = 3, .window = &window, .self = &cost};
+	struct record record = {
+		.run = &run, .seq = 3, .missed_ticks = 6, .window = &window, .self = &cost};
 	_cleanup_free_ char *json = record_json(&record);
 	cJSON *parsed = cJSON_Parse(json);
 	const cJSON *c = cJSON_GetArrayItem(cJSON_GetObjectItem(parsed, "containers"), 0);
@@ -77,6 +78,7 @@ static void a_record_has_the_fields_of_its_contract(void **state)
 	assert_string_equal(text(parsed, "boot_id"), "boot");
 	assert_int_equal(number(parsed, "seq"), 3);
 	assert_int_equal(number(parsed, "interval_ms"), 10003);
+	assert_int_equal(number(parsed, "missed_ticks"), 6);
 	assert_int_equal(strlen(text(parsed, "time")), strlen("2026-11-23T20:04:05.678Z"));
 	assert_true(cJSON_IsNull(cJSON_GetObjectItem(parsed, "no_removal")));
 	assert_int_equal(number(c, "ran_ns"), 1234567890);

@@ -30,13 +30,20 @@ static void tell_freed(const struct container *container, uint64_t freed_kib)
 
 int confirmed_add(struct container_list *confirmed, const struct container *victim)
 {
-	struct container copy = *victim;
+	struct container *old = find_container(confirmed, victim->id), copy = *victim;
 
 	if (victim->decision == ACTION_PAUSE || victim->cgroup_id) {
 		tell_freed(victim, victim->usage_kib);
 		return 0;
 	}
 	copy.name = strdup(victim->name);
+	if (copy.name && old) {
+		/* It came back, and never went from a reading. */
+		tell(old, "unknown");
+		free(old->name);
+		*old = copy;
+		return 0;
+	}
 	if (!copy.name ||
 	    grow_array((void **)&confirmed->items, confirmed->count, sizeof(*confirmed->items))) {
 		free(copy.name);

@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "act/confirmed.h"
+#include "leave.h"
 #include "util.h"
 
 /* More makes an engine slower, not faster: it takes a lock for each removal. */
 #define SIDE_BY_SIDE 8
 #define POLL_MS	     1000
+
+#define LEAVE_PATIENCE_NS (8 * NS_PER_S)
 
 struct removal {
 	struct http_call call;
@@ -299,21 +302,41 @@ static bool is_busy(const struct reaper *reaper, const struct reap_turn *turn)
 static int wait_for_engine(struct reaper *reaper, const struct reap_turn *turn)
 {
 	uint64_t now_ns = boottime_ns(), left_ms = POLL_MS;
+	struct curl_waitfd signals = {.fd = leave_fd(), .events = CURL_WAIT_POLLIN};
 
 	if (!turn->last && now_ns < turn->deadline_ns)
 		left_ms = (turn->deadline_ns - now_ns) / NS_PER_MS + 1;
-	return curl_multi_poll(reaper->multi, NULL, 0, (int)(left_ms < POLL_MS ? left_ms : POLL_MS),
-			       NULL)
-		       ? -ENOMEM
-		       : 0;
+	if (left_ms > POLL_MS)
+		left_ms = POLL_MS;
+	if (curl_multi_poll(reaper->multi, &signals, 1, (int)left_ms, NULL))
+		return -ENOMEM;
+	if (signals.revents)
+		leave_take();
+	return 0;
+}
+
+/*
+ * Whether to stop because the run is to end: in a cycle that is under way, at once, as at its deadline; in
+ * the last, when the engine has answered nothing for so long.
+ */
+static bool is_left(const struct reap_turn *turn, uint64_t answered_ns)
+{
+	uint64_t asked_ns = leave_asked_ns();
+
+	if (!asked_ns || !turn->last)
+		return asked_ns;
+	if (answered_ns < asked_ns)
+		answered_ns = asked_ns;
+	return boottime_ns() - answered_ns >= LEAVE_PATIENCE_NS;
 }
 
 static int run(struct reaper *reaper, const struct reap_turn *turn)
 {
+	uint64_t answered_ns = boottime_ns();
 	size_t position = 0;
 	int any = 0, err = 0;
 
-	while (!err) {
+	while (!err && !is_left(turn, answered_ns)) {
 		bool over = boottime_ns() >= turn->deadline_ns;
 
 		if (!over)
@@ -324,14 +347,19 @@ static int run(struct reaper *reaper, const struct reap_turn *turn)
 		if (any < 0)
 			return any;
 		/* Between an inspection and its action there must be no wait. */
-		if (!any)
+		if (any)
+			answered_ns = boottime_ns();
+		else
 			err = wait_for_engine(reaper, turn);
 	}
 	return err;
 }
 
-/* The cycle is over: what was asked for is left under way, what was not is given up. */
-static int leave(struct reaper *reaper)
+/*
+ * The cycle is over: what was asked for is left under way, what was not is given up. Under way after the
+ * @last nobody would learn what came of it.
+ */
+static int leave(struct reaper *reaper, bool last)
 {
 	int err = 0;
 	size_t i;
@@ -339,9 +367,9 @@ static int leave(struct reaper *reaper)
 	for (i = 0; i < SIDE_BY_SIDE; i++) {
 		struct removal *removal = &reaper->removals[i];
 
-		if (!removal->container)
+		if (!removal->used || (!last && !removal->container))
 			continue;
-		if (!removal->asked) {
+		if (last || !removal->asked) {
 			err |= conclude(reaper, removal, error_outcome(-ETIMEDOUT));
 			continue;
 		}
@@ -376,7 +404,7 @@ int reap(struct reaper *reaper, struct window *window, const struct reap_turn *t
 		return err;
 	reaper->window = window;
 	err = run(reaper, turn);
-	left_err = leave(reaper);
+	left_err = leave(reaper, turn->last);
 	return err ? err : left_err;
 }
 

@@ -3,10 +3,19 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <time.h>
 
+#include "rundir.h"
 #include "util.h"
+
+/* No cron takes a name that begins with a dot for an entry. */
+#define TEMPORARY_PATH SCHEDULE_DIR "/.cmgr-bpf.tmp"
+#define FIRST_WORDS    "# Installed by cmgr-bpf"
+#define ENTRY_LIMIT    (4UL * PATH_MAX)
+#define LOCK_WAIT_MS   2000
 
 /* Cron gives the line to a shell, and "%" a meaning of its own: only plain characters may pass. */
 static bool is_plain(const char *text)
@@ -37,37 +46,163 @@ static int own_path(char *ret, size_t size)
 	return (size_t)length == size - 1 ? -ENAMETOOLONG : 0;
 }
 
+struct entry {
+	int fd; /* locked: whoever removes or replaces the entry holds that */
+	bool ours;
+	char *run_dir; /* of the daemon that it is of; NULL: it names none */
+};
+
+static void entry_close(struct entry *entry)
+{
+	if (entry->fd >= 0)
+		close(entry->fd);
+	free(entry->run_dir);
+	*entry = (struct entry){.fd = -1};
+}
+
+/* The word after --run-dir. */
+static char *find_run_dir(const char *text)
+{
+	const char *found = strstr(text, " --run-dir ");
+
+	if (!found)
+		return NULL;
+	found += strlen(" --run-dir ");
+	return strndup(found, strcspn(found, " \n"));
+}
+
+static int read_entry(struct entry *entry)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	int err = read_file(SCHEDULE_PATH, ENTRY_LIMIT, &text, &size);
+
+	if (err)
+		return err == -EFBIG ? 0 : err;
+	entry->ours = !strncmp(text, FIRST_WORDS, strlen(FIRST_WORDS));
+	entry->run_dir = find_run_dir(text);
+	return 0;
+}
+
+/* lock_file() would make one. For writing, so that nobody but root can hold it. */
+static int try_entry(void)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = open(SCHEDULE_PATH, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fcntl(fd, F_OFD_SETLK, &lock))
+		err = errno == EACCES ? -EAGAIN : -errno;
+	else if (!is_file_at(fd, SCHEDULE_PATH))
+		err = -EAGAIN;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* Another holds it for a moment. 0, -ENOENT or another -errno. */
+static int entry_open(struct entry *ret)
+{
+	static const struct timespec moment = {.tv_nsec = (long)NS_PER_MS};
+	struct entry entry = {.fd = -1};
+	int err, tries = LOCK_WAIT_MS;
+
+	while ((entry.fd = try_entry()) == -EAGAIN && --tries)
+		nanosleep(&moment, NULL);
+	if (entry.fd < 0)
+		return entry.fd;
+	err = read_entry(&entry);
+	if (err)
+		entry_close(&entry);
+	else
+		*ret = entry;
+	return err;
+}
+
 static int write_entry(const char *program, unsigned int count, const char *docker_host,
 		       const char *run_dir)
 {
-	_cleanup_free_ char *entry = format_text(
-		"# Installed by cmgr-bpf while it runs; it removes this file when it ends.\n"
+	_cleanup_free_ char *text = format_text(
+		FIRST_WORDS
+		" while it runs; it removes this file when it ends.\n"
 		"* * * * * root %s spawn -n %u --docker-host %s --run-dir %s >/dev/null\n",
 		program, count, docker_host, run_dir);
 
-	return entry ? write_file(SCHEDULE_PATH, entry, 0644) : -ENOMEM;
+	return text ? replace_file(SCHEDULE_PATH, TEMPORARY_PATH, text, 0644) : -ENOMEM;
 }
 
 int schedule_install(unsigned int count, const char *docker_host, const char *run_dir)
 {
 	char program[PATH_MAX];
+	struct entry old = {.fd = -1};
 	int err = own_path(program, sizeof(program));
 
 	if (!err && (check_plain("path", program) || check_plain("engine's URL", docker_host) ||
 		     check_plain("run directory", run_dir)))
 		return -EINVAL;
 	if (!err)
+		err = entry_open(&old);
+	if (!err && !old.ours) {
+		log_line(SCHEDULE_PATH " is not ours; move it away or use --no-cron");
+		entry_close(&old);
+		return -EEXIST;
+	}
+	if (!err || err == -ENOENT)
 		err = write_entry(program, count, docker_host, run_dir);
+	entry_close(&old);
 	if (err)
 		log_line("cannot write %s: %s; mend it or use --no-cron", SCHEDULE_PATH,
 			 strerror(-err));
 	return err;
 }
 
-int schedule_remove(void)
+static int tell_remove(int err)
 {
-	if (!unlink(SCHEDULE_PATH) || errno == ENOENT)
+	if (err == -ENOENT)
 		return 0;
-	log_line("cannot remove %s: %s; remove it by hand", SCHEDULE_PATH, strerror(errno));
-	return -errno;
+	if (err == -EBUSY)
+		log_line("another cmgr-bpf is running (its cron entry is " SCHEDULE_PATH ")");
+	else if (err)
+		log_line("cannot remove %s: %s; remove it by hand", SCHEDULE_PATH, strerror(-err));
+	return err;
+}
+
+int schedule_remove(const char *run_dir)
+{
+	struct entry entry = {.fd = -1};
+	int err = entry_open(&entry);
+
+	if (err == -ENOENT || (!err && entry.ours)) {
+		if (unlink(TEMPORARY_PATH) && errno != ENOENT)
+			err = -errno;
+	}
+	if (!err && entry.ours) {
+		if (entry.run_dir && strcmp(entry.run_dir, run_dir) &&
+		    run_dir_in_use(entry.run_dir))
+			err = -EBUSY;
+		else if (unlink(SCHEDULE_PATH))
+			err = -errno;
+	}
+	entry_close(&entry);
+	return tell_remove(err);
+}
+
+/* The daemon's lock is looked at with the entry locked: one that starts replaces it only after us. */
+int schedule_heal(const char *run_dir)
+{
+	struct entry entry = {.fd = -1};
+	int err = entry_open(&entry);
+
+	if (!err && entry.ours && entry.run_dir && !strcmp(entry.run_dir, run_dir) &&
+	    !run_dir_in_use(run_dir)) {
+		err = unlink(SCHEDULE_PATH) ? -errno : 0;
+		if (!err)
+			log_line("no cmgr-bpf runs in %s: nothing is created, and %s is removed",
+				 run_dir, SCHEDULE_PATH);
+	}
+	entry_close(&entry);
+	return tell_remove(err);
 }

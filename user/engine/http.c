@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "leave.h"
 #include "util.h"
 
+#define GRACE_NS	   NS_PER_S
 #define CONNECT_TIMEOUT_MS 2000L
 #define HEAD_LIMIT	   (64UL << 10)
 
@@ -124,9 +126,33 @@ void http_call_limit(struct http_call *call, long timeout_ms)
 	curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 }
 
+/* Called about once a second, and when a signal interrupts the wait. */
+static int give_up(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+		   curl_off_t up)
+{
+	struct http_call *call = user;
+	uint64_t asked_ns = leave_asked_ns();
+
+	(void)down_total;
+	(void)down;
+	(void)up_total;
+	(void)up;
+	call->given_up =
+		asked_ns && call->began_ns < asked_ns && boottime_ns() - asked_ns >= GRACE_NS;
+	return call->given_up;
+}
+
 int http_call_run(struct http_call *call, long *ret_status)
 {
-	return http_call_result(call, curl_easy_perform(call->easy), ret_status);
+	CURLcode code;
+
+	call->began_ns = boottime_ns();
+	call->given_up = false;
+	curl_easy_setopt(call->easy, CURLOPT_XFERINFOFUNCTION, give_up);
+	curl_easy_setopt(call->easy, CURLOPT_XFERINFODATA, call);
+	curl_easy_setopt(call->easy, CURLOPT_NOPROGRESS, 0L);
+	code = curl_easy_perform(call->easy);
+	return http_call_result(call, call->given_up ? CURLE_OPERATION_TIMEDOUT : code, ret_status);
 }
 
 cJSON *http_call_json(const struct http_call *call)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
@@ -15,9 +16,11 @@ struct http_call {
 	struct curl_slist *headers;
 	char *body; /* of the reply, NUL-terminated; NULL while empty */
 	size_t size;
-	size_t room;  /* for it, the NUL included */
-	size_t limit; /* of the body; http_call_set() makes it HTTP_REPLY_LIMIT */
-	size_t head;  /* bytes of the headers so far */
+	size_t room;	   /* for it, the NUL included */
+	size_t limit;	   /* of the body; http_call_set() makes it HTTP_REPLY_LIMIT */
+	size_t head;	   /* bytes of the headers so far */
+	uint64_t began_ns; /* http_call_run(), on CLOCK_BOOTTIME */
+	bool given_up;
 };
 
 #define HTTP_REPLY_LIMIT (4UL << 20)
@@ -37,7 +40,10 @@ int http_call_set(struct http_call *call, const char *method, const char *url, c
  */
 int http_call_result(const struct http_call *call, CURLcode code, long *ret_status);
 
-/* Performs a prepared request. As http_call_result(). */
+/*
+ * Performs a prepared request. As http_call_result(). One that is under way when the run is to end has a
+ * second more, then it is given up: -ETIMEDOUT.
+ */
 int http_call_run(struct http_call *call, long *ret_status);
 
 /* Makes a prepared request end @timeout_ms after its beginning. */

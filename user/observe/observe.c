@@ -5,9 +5,14 @@
 #include <string.h>
 
 #include "act/reap.h"
+#include "leave.h"
 #include "observe/window.h"
 #include "report/recording.h"
 #include "util.h"
+
+/* How long after the signal that ends the run the engine is asked what there is, and at least. */
+#define LEAVE_NS       (3 * NS_PER_S)
+#define LEAVE_LEAST_NS (2 * NS_PER_S)
 
 static int take_readings(struct governor *governor, struct readings *ret, const char **ret_source)
 {
@@ -102,7 +107,7 @@ static void set_pending_aside(const struct governor *governor, struct container_
  * this cycle: the others can wait for the next. Where to begin moves on, so that one container that
  * hangs does not keep those behind it from their turn.
  */
-static void identify_new(struct governor *governor, struct container_list *list)
+static void identify_new(struct governor *governor, bool final, struct container_list *list)
 {
 	size_t i, turn = list->count ? governor->seq % list->count : 0;
 
@@ -110,6 +115,8 @@ static void identify_new(struct governor *governor, struct container_list *list)
 		struct container *container = &list->items[(turn + i) % list->count];
 		int err;
 
+		if (leave_asked_ns() && !final)
+			return;
 		if (container->started_at || container->unsure ||
 		    !window_may_touch(container, &governor->options->policy))
 			continue;
@@ -129,13 +136,25 @@ static void forget_dead_cgroups(struct governor *governor, const struct readings
 			cgroup_cpu_forget(governor->cpu_source, now->cpu.rows[i].cgroup_id);
 }
 
+/* A run that is to end does not wait for an engine that is dead. */
+static uint64_t engine_deadline_ns(const struct governor *governor)
+{
+	uint64_t deadline_ns = governor_deadline_ns(governor, OBSERVE_PERCENT);
+	uint64_t least_ns = boottime_ns() + LEAVE_LEAST_NS;
+	uint64_t leave_ns = leave_deadline_ns(LEAVE_NS, deadline_ns);
+
+	if (leave_ns < least_ns)
+		leave_ns = least_ns;
+	return leave_ns < deadline_ns ? leave_ns : deadline_ns;
+}
+
 /* The list comes before the readings: what it holds must then be in them. */
 static int observe_engine(struct governor *governor, struct observation *seen)
 {
 	_cleanup_free_ char *why = NULL;
 	int err;
 
-	docker_limit(governor->docker, governor_deadline_ns(governor, OBSERVE_PERCENT));
+	docker_limit(governor->docker, engine_deadline_ns(governor));
 	err = docker_list(governor->docker, &seen->containers, &why);
 	if (err) {
 		seen->no_list = format_text("the engine's list cannot be had: %s",
@@ -145,7 +164,7 @@ static int observe_engine(struct governor *governor, struct observation *seen)
 	set_pending_aside(governor, &seen->containers);
 	err = recall(governor, &seen->containers);
 	if (!err)
-		identify_new(governor, &seen->containers);
+		identify_new(governor, seen->final, &seen->containers);
 	return err;
 }
 

@@ -160,6 +160,7 @@ static void add_head(cJSON *json, const struct record *record)
 	add_text(json, "host", record->run->host);
 	add_time(json, window->end_unix_ns);
 	json_add_u64(json, "interval_ms", window->length_ns / NS_PER_MS);
+	json_add_u64(json, "missed_ticks", record->missed_ticks);
 	json_add_u64(json, "cpus", window->cpus);
 	cJSON_AddBoolToObject(json, "final", record->final);
 	add_cut(json, "no_removal", window->distrust, RECORD_MESSAGE_LIMIT);

@@ -36,6 +36,7 @@ struct record {
 	const struct run *run;
 	uint64_t seq; /* from 1 */
 	bool final;   /* the last pass */
+	uint64_t missed_ticks;
 	const struct window *window;
 	const struct self_cost *self; /* NULL: not known */
 };
@@ -50,6 +51,9 @@ struct record {
  * "dry-run"; or "pending" when the engine was asked and had not answered at the end of the cycle. What
  * became of that is in "late" of a later record, once: [{seq (of the record that told it as pending),
  * id, name, decision, outcome}]. Meanwhile the container is "unsure" and kept.
+ *
+ * "missed_ticks" counts the cycles that were left out since the last record, because the machine slept or was
+ * stopped, or the one before took so long: they are never caught up.
  *
  * "freed_kib" of one that is gone is the memory that it was charged in the last reading that has it.
  */

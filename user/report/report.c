@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "act/reap.h"
+#include "leave.h"
 #include "report/console.h"
 #include "report/export.h"
 #include "report/recording.h"
@@ -13,6 +14,11 @@
 
 #define SHIP_BUDGET_MS	 2000
 #define FINISH_BUDGET_MS 10000
+
+/* After the signal that ends the run, whatever the log server does. */
+#define LEAVE_SHIP_NS	(12 * NS_PER_S)
+#define LEAVE_FINISH_NS (14 * NS_PER_S)
+#define LEAST_MS	1000
 
 static uint64_t timeval_ns(const struct timeval *time)
 {
@@ -103,12 +109,25 @@ static void print_report(struct governor *governor, const struct window *window,
 	}
 }
 
+/* A run that is to end sends its records once, at the end. */
 static uint64_t ship_budget_ms(const struct governor *governor)
 {
 	uint64_t now_ns = boottime_ns(), end_ns = governor_deadline_ns(governor, REPORT_PERCENT);
 	uint64_t left_ms = end_ns > now_ns ? (end_ns - now_ns) / NS_PER_MS : 0;
 
+	if (leave_asked_ns())
+		return 0;
 	return left_ms < SHIP_BUDGET_MS ? left_ms : SHIP_BUDGET_MS;
+}
+
+/* @budget_ms, or what is left of @leave_ns after the signal, but for a last try. */
+static uint64_t leave_budget_ms(uint64_t leave_ns, uint64_t budget_ms)
+{
+	uint64_t now_ns = boottime_ns();
+	uint64_t end_ns = leave_deadline_ns(leave_ns, now_ns + budget_ms * NS_PER_MS);
+	uint64_t left_ms = end_ns > now_ns ? (end_ns - now_ns) / NS_PER_MS : 0;
+
+	return left_ms > LEAST_MS ? left_ms : LEAST_MS;
 }
 
 int report(struct governor *governor, bool final, const struct window *window)
@@ -117,11 +136,13 @@ int report(struct governor *governor, bool final, const struct window *window)
 		.run = &governor->run,
 		.seq = ++governor->seq,
 		.final = final,
+		.missed_ticks = governor->missed_ticks,
 		.window = window,
 	};
 	const struct self_cost self = own_cost(governor);
 	_cleanup_free_ char *json = NULL;
 
+	governor->missed_ticks = 0;
 	reap_tell(governor->reaper, window);
 	recording_commit(governor->recording, window);
 	record.self = &self;
@@ -140,7 +161,10 @@ void report_finish(struct governor *governor)
 {
 	if (governor->options->no_log)
 		return;
-	ship_pending(&governor->ship, &governor->spool, FINISH_BUDGET_MS);
+	ship_pending(&governor->ship, &governor->spool,
+		     leave_budget_ms(LEAVE_SHIP_NS, FINISH_BUDGET_MS));
+	governor->ship.timeout_ms =
+		(long)leave_budget_ms(LEAVE_FINISH_NS, (uint64_t)governor->ship.timeout_ms);
 	if (governor->seq && !ship_finish(&governor->ship, &governor->run))
 		log_line("final graphs: %s/", governor->ship.url);
 }

@@ -1,0 +1,128 @@
+"""The cron entry: it removes itself where no daemon runs, and nothing but itself."""
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sweep import CRON, BINARY, Point, private_places
+from test_sweep import NAMESPACE
+
+ENTRY = f"{CRON}/cmgr-bpf"
+OURS = "# Installed by cmgr-bpf while it runs; it removes this file when it ends.\n"
+
+
+def put(text: str) -> None:
+    with open(ENTRY, "w") as file:
+        file.write(text)
+
+
+async def run(*command: str) -> tuple[int, str]:
+    ended = await asyncio.to_thread(subprocess.run, [BINARY, *command], capture_output=True, text=True)
+    return ended.returncode, ended.stderr
+
+
+async def until(true) -> None:
+    while not true():
+        await asyncio.sleep(0.01)
+
+
+async def heals(point: Point) -> None:
+    run_dir = f"{point.folder}/run"
+    spawn = ("spawn", "-n", "3", "--docker-host", "unix:///nowhere", "--run-dir", run_dir)
+    # No entry, another daemon's, and a file that somebody else wrote.
+    assert await run(*spawn) == (0, "")
+    for text in (OURS + f"* * * * * root /x spawn -n 1 --docker-host y --run-dir {run_dir}x >/dev/null\n",
+                 f"* * * * * root /x spawn --run-dir {run_dir} >/dev/null\n", ""):
+        put(text)
+        assert await run(*spawn) == (0, "")
+        with open(ENTRY) as file:
+            assert file.read() == text
+    put(OURS + f"* * * * * root /x spawn -n 1 --docker-host y --run-dir {run_dir} >/dev/null\n")
+    status, stderr = await run(*spawn)
+    assert status == 0 and "nothing is created" in stderr
+    assert not os.listdir(CRON) and not os.path.exists(run_dir)
+
+
+async def foreign(point: Point) -> None:
+    """A file of that name that is not ours is neither replaced nor removed."""
+    text = "* * * * * root somebody else's\n"
+    put(text)
+    assert await point.go(*point.command("--once")) == 1
+    assert "is not ours" in point.stderr
+    assert await run("cleanup", "--run-dir", f"{point.folder}/run", "--state-dir",
+                     f"{point.folder}/state") == (0, "")
+    with open(ENTRY) as file:
+        assert file.read() == text
+
+
+async def killed(point: Point) -> None:
+    """After kill -9 the entry creates nothing more; while the daemon lives it stays."""
+    point.to_interrupt = False
+    going = asyncio.ensure_future(point.go(*point.command()))
+    await until(lambda: point.printed)
+    with open(ENTRY) as file:
+        command = file.read().splitlines()[-1].split(" ", 6)[6]
+    await asyncio.to_thread(subprocess.run, command, shell=True, stderr=subprocess.DEVNULL)
+    assert os.path.exists(ENTRY)
+    assert point.created() == 1  # this engine has no such request: the first fails, and spawn ends
+    with open(f"{point.folder}/run/lock") as file:
+        os.kill(int(file.read()), signal.SIGKILL)
+    await going
+    assert os.path.exists(ENTRY)
+    await asyncio.to_thread(subprocess.run, command, shell=True)
+    assert not os.listdir(CRON) and point.created() == 1
+
+
+async def races(point: Point) -> None:
+    """Daemons start while the entry of one that was killed removes itself: theirs stays."""
+    point.to_interrupt = False
+    spawn = ("spawn", "--docker-host", f"unix://{point.engine.path}", "--run-dir",
+             f"{point.folder}/run")
+    for _ in range(int(os.environ.get("RACES", "10"))):
+        point.printed.clear()
+        ending = False
+
+        async def heal() -> None:
+            while not ending:
+                await run(*spawn)
+
+        healers = [asyncio.ensure_future(heal()) for _ in range(3)]
+        going = asyncio.ensure_future(point.go(*point.command()))
+        await until(lambda: len(point.printed) > 1)
+        assert os.path.exists(ENTRY)
+        with open(f"{point.folder}/run/lock") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        await going
+        ending = True
+        await asyncio.gather(*healers)
+
+
+CASES = {case.__name__: case for case in (heals, foreign, killed, races)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cron(folder: str, name: str) -> None:
+    ended = subprocess.run([*NAMESPACE, sys.executable, __file__, f"{folder}/cron-{name}", name],
+                           capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+
+
+async def play(folder: str, name: str) -> None:
+    point = Point(folder)
+    await point.engine.start()
+    await point.log.start()
+    try:
+        await CASES[name](point)
+    finally:
+        point.kill()
+        await point.close()
+
+
+if __name__ == "__main__":
+    private_places()
+    asyncio.run(play(*sys.argv[1:]))
