@@ -19,6 +19,7 @@
 #include "report/export.h"
 #include "report/recording.h"
 #include "report/report.h"
+#include "report/ship.h"
 #include "rundir.h"
 #include "util.h"
 
@@ -91,36 +92,29 @@ static int lock_failed(const char *run_dir, int err)
 	return EXIT_FAILED;
 }
 
-static int open_log(struct governor *governor)
+static const char *log_error(int err)
+{
+	if (err == -EWOULDBLOCK)
+		return "another cmgr-bpf uses it";
+	return err == -EPERM ? "it is not root's alone to write" : strerror(-err);
+}
+
+static int open_log(struct governor *governor, const char *token)
 {
 	const struct options *options = governor->options;
 	_cleanup_free_ char *spool_dir = format_text("%s/spool", options->state_dir);
 	int err = spool_dir ? make_own_dir(options->state_dir, 0700) : -ENOMEM;
 
 	if (!err)
-		err = spool_open(spool_dir, &governor->spool);
+		err = outbox_open(spool_dir, options->log_url, token, &governor->outbox);
 	if (err)
 		log_line("cannot use the folder %s: %s; name another with --state-dir",
-			 options->state_dir,
-			 err == -EWOULDBLOCK ? "another cmgr-bpf uses it"
-			 : err == -EPERM     ? "it is not root's alone to write"
-					     : strerror(-err));
-	if (err)
-		return err;
-	err = ship_open(options->log_url, &governor->ship);
-	if (err)
-		log_line("cannot make a connection: %s", strerror(-err));
+			 options->state_dir, log_error(err));
 	return err;
 }
 
-static void tell_log_server(struct governor *governor)
-{
-	if (ship_probe(&governor->ship))
-		ship_tell_down(&governor->ship, "is not there");
-}
-
 /* 0, or an exit code with one line logged. */
-static int set_up(struct governor *governor)
+static int set_up(struct governor *governor, const char *token)
 {
 	const struct options *options = governor->options;
 	int err = set_run(&governor->run);
@@ -147,10 +141,8 @@ static int set_up(struct governor *governor)
 	err = cgroup_cpu_open(NULL, &governor->cpu_source);
 	if (err)
 		return err == -EBUSY ? EXIT_RUNNING : err == -ENOMEM ? EXIT_FAILED : EXIT_MISSING;
-	if (!options->no_log && open_log(governor))
+	if (!options->no_log && open_log(governor, token))
 		return EXIT_FAILED;
-	if (!options->no_log)
-		tell_log_server(governor);
 	if (options->no_cron || options->dry_run)
 		return 0;
 	/* Set first: it may fail after the entry is there. */
@@ -171,8 +163,7 @@ static void tear_down(struct governor *governor)
 	cgroup_cpu_close(governor->cpu_source);
 	reaper_close(governor->reaper);
 	docker_close(governor->docker);
-	ship_close(&governor->ship);
-	spool_close(&governor->spool);
+	outbox_close(governor->outbox);
 	recording_close(governor->recording);
 	window_forget(governor);
 	free(governor->run.host);
@@ -267,10 +258,10 @@ static int loop(struct governor *governor, int timer_fd, int signal_fd)
 	return err;
 }
 
-static int govern(struct governor *governor, int signal_fd)
+static int govern(struct governor *governor, const char *token, int signal_fd)
 {
 	_cleanup_close_ int timer_fd = -1;
-	int status = set_up(governor);
+	int status = set_up(governor, token);
 
 	if (!status) {
 		timer_fd = open_timer(governor->options->interval_s);
@@ -288,8 +279,11 @@ static int run(struct options *options)
 {
 	struct governor governor = {.options = options};
 	_cleanup_close_ int lock_fd = -1, signal_fd = -1;
+	const char *token;
 	int status;
 
+	if (ship_token(&token))
+		return EXIT_USAGE;
 	if (!options->no_log && !url_port(options->log_url)) {
 		log_line("--log-url takes a URL such as http://127.0.0.1:8000, not '%s'",
 			 options->log_url);
@@ -307,7 +301,7 @@ static int run(struct options *options)
 	if (lock_fd < 0)
 		return lock_failed(options->run_dir, lock_fd);
 	find_own_container(&options->policy);
-	status = govern(&governor, signal_fd);
+	status = govern(&governor, token, signal_fd);
 	run_dir_remove(options->run_dir);
 	return status;
 }
