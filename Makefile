@@ -235,11 +235,16 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 
 # The daemon with sanitizers, all of it but the BPF program, for which tests/fault/host.c stands in.
 FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(BUILD)/sanitized/user/main.o $(BUILD)/fault/doctor.o \
-	$(filter-out %/cgroup_cpu.o %/cgroup_read.o %/pins.o %/doctor.o,$(UNIT_OBJECTS))
+	$(BUILD)/fault/spool_file.o \
+	$(filter-out %/cgroup_cpu.o %/cgroup_read.o %/pins.o %/doctor.o %/spool_file.o %/limits.o,$(UNIT_OBJECTS))
 
 $(BUILD)/fault/doctor.o: $(BUILD)/sanitized/user/doctor.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(OBJCOPY) $(foreach call,geteuid statfs access,--redefine-sym $(call)=fault_$(call)) $< $@
+
+$(BUILD)/fault/spool_file.o: $(BUILD)/sanitized/user/report/spool_file.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(OBJCOPY) $(foreach call,openat pwrite fsync ftruncate,--redefine-sym $(call)=fault_$(call)) $< $@
 
 $(BUILD)/fault/cmgr-bpf: $(FAULT_OBJECTS)
 	$(call say,LINK,$@)

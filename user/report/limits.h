@@ -13,6 +13,6 @@ struct report_limits {
 	uint64_t backoff_most_ms;
 };
 
-extern const struct report_limits report_limits;
+const struct report_limits *report_limits(void);
 
 #endif

@@ -53,11 +53,12 @@ static void pause_ms(struct outbox *outbox, uint64_t ms)
 /* Each failure in a row makes the pause longer. */
 static void back_off(struct outbox *outbox)
 {
-	uint64_t ms = outbox->backoff_ms ? outbox->backoff_ms : report_limits.backoff_first_ms;
+	uint64_t ms = outbox->backoff_ms ? outbox->backoff_ms : report_limits()->backoff_first_ms;
 
 	pause_ms(outbox, ms);
-	outbox->backoff_ms =
-		2 * ms < report_limits.backoff_most_ms ? 2 * ms : report_limits.backoff_most_ms;
+	outbox->backoff_ms = 2 * ms < report_limits()->backoff_most_ms
+				     ? 2 * ms
+				     : report_limits()->backoff_most_ms;
 }
 
 static enum ship_result send_unlocked(struct outbox *outbox, const char *json)
@@ -163,7 +164,7 @@ int outbox_open(const char *dir, const char *url, const char *token, struct outb
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&outbox->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
-	err = spool_open(dir, report_limits.spool_bytes, &outbox->spool);
+	err = spool_open(dir, report_limits()->spool_bytes, &outbox->spool);
 	if (!err)
 		err = ship_open(url, &outbox->ship);
 	if (!err && token)
