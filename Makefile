@@ -3,8 +3,8 @@
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
 # make test         unit tests, pygraph's tests, and the scenario in a guest
 # make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
-# make fault       the daemon against an engine that does everything wrong, for half a minute
-# make test-faults the same for long: 10,000 random interleavings; SEED=N repeats, CYCLES=N
+# make fault       the daemon against an engine, a log server and a disk that do everything wrong, a sample
+# make test-faults the same for long: 10,000 random interleavings, 200 kills; SEED=N repeats, CYCLES=N
 # make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
 # make test-kernels  the module on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
 # make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
