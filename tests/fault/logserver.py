@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import socket
@@ -39,6 +40,7 @@ class Pygraph:
         if token:
             self.environment["CMGR_TOKEN"] = token
         self.log = open(f"{folder}/pygraph.log", "ab")
+        atexit.register(self.close)
 
     async def start(self) -> None:
         self.process = subprocess.Popen([sys.executable, "-m", "pygraph"], env=self.environment,

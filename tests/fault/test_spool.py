@@ -21,8 +21,8 @@ from logserver import LogServer, Pygraph, Reply
 
 MANY = int(os.environ.get("CYCLES", "300")) >= 1000
 SEED = int(os.environ.get("SEED", "0")) or random.randrange(1 << 32)
-KILLS = 200 if MANY else 5
-RECORDS_A_KILL = 60
+KILLS = 200 if MANY else 4
+RECORDS_A_KILL = 10
 DIGITS = 20
 
 
@@ -86,14 +86,13 @@ def test_pygraph_is_killed_at_random_points(folder: str) -> None:
             assert set(range(1, count + 1)) - left <= stored
             busy += bool(left & set(range(1, count + 1)))
         await pygraph.start()
-        await until(lambda: len(spooled(logged.state)) <= 1, 600)
+        await until(lambda: len(spooled(logged.state)) <= 1, 900)
         await logged.end(going)
         pygraph.kill()
         return logged, pygraph, busy
 
     logged, pygraph, busy = play(scene())
     stored = pygraph.stored()
-    pygraph.close()
     run_id = logged.run.records[0]["run_id"]
     assert unhealthy(logged.run) == []
     assert [seq for run, seq in stored if run == "backlog"] == list(range(1, count + 1))
@@ -164,7 +163,7 @@ async def kill_at(place: str, call: str, when: int) -> tuple[bool, int]:
             if row["decision"] != "keep"}
     assert logged.removed <= set(rows), (call, when)
     for told, record in zip(first.records, records):
-        assert told == record or told["seq"] == len(records), (call, when)
+        assert told == record, (call, when)
     unknown = sum(row["outcome"] == "unknown" for row in rows.values())
     assert all(row["outcome"] in ("removed", "unknown") for row in rows.values()), (call, when)
     assert spooled(state) == [], (call, when)
