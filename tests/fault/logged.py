@@ -13,6 +13,8 @@ from world import World
 
 BACKOFF_MS = "200"
 FOREVER = 1_000_000
+# Conditions are waited for; a host that has no time for us must not fail them.
+PATIENCE_S = 900.0
 
 
 def spooled(state: str, kind: str = "record") -> list[str]:
@@ -41,7 +43,7 @@ class Logged:
         self.number += 1
         self.world.add(f"c{self.number}", 100_000 + self.number)
 
-    async def go(self, cycles: int, *options: str, timeout: float = 60) -> Run:
+    async def go(self, cycles: int, *options: str, timeout: float = PATIENCE_S) -> Run:
         self.engine.script = self._note
         await self.engine.start()
         await self.run.go("--state-dir", self.state, *options, cycles=cycles, timeout=timeout)
@@ -75,7 +77,7 @@ def unhealthy(run: Run) -> list[str]:
     return found
 
 
-async def until(condition: object, seconds: float = 60) -> None:
+async def until(condition: object, seconds: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

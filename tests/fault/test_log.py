@@ -28,7 +28,7 @@ def test_pygraph_is_down_for_three_cycles(folder: str) -> None:
         logged = Logged(f"{folder}/down", f"{folder}/down/state", "")
         pygraph = Pygraph(logged.run.folder)
         logged.run.log_url = pygraph.url
-        going = asyncio.ensure_future(logged.go(FOREVER, timeout=120))
+        going = asyncio.ensure_future(logged.go(FOREVER))
         await until(lambda: len(logged.run.records) >= 3)
         assert pygraph.stored() == [] and len(spooled(logged.state)) >= 3
         await pygraph.start()
@@ -45,7 +45,7 @@ def test_pygraph_is_down_for_three_cycles(folder: str) -> None:
     assert run.stderr.count("is not there; records wait on disk") == 1
     assert run.stderr.count("answers again") == 1
     assert pygraph.ask("SELECT finished FROM runs") == [(1,)]
-    assert logged.seconds_to_end < 3
+    assert logged.seconds_to_end < 3 + run.lag
     print(f"\n{len(run.records)} records, 3 and more while pygraph was down: "
           f"all stored once, in order; ended in {logged.seconds_to_end:.1f} s")
 
@@ -79,7 +79,7 @@ async def every_reply(folder: str) -> list[tuple[str, Logged, LogServer]]:
             await server.start()
             place = f"{folder}/{name.replace(' ', '-')}"
             logged = Logged(place, f"{place}/state", server.url)
-            await logged.go(4, timeout=120)
+            await logged.go(4)
             server.close()
             return name, logged, server
 
@@ -143,7 +143,7 @@ def test_a_server_that_never_answers(folder: str) -> None:
     assert unhealthy(logged.run) == []
     assert logged.late_readings() == []
     assert len(spooled(logged.state)) == len(logged.run.records)
-    assert logged.seconds_to_end < 15
+    assert logged.seconds_to_end < 15 + logged.run.lag
     assert f"{len(logged.run.records)} records wait in" in logged.run.stderr
     print(f"\nno reply at all: ended in {logged.seconds_to_end:.1f} s")
 
@@ -183,7 +183,7 @@ def test_a_token_is_sent_and_shown_nowhere(folder: str) -> None:
         pygraph = Pygraph(place, TOKEN)
         logged.run.log_url = pygraph.url
         await pygraph.start()
-        going = asyncio.ensure_future(logged.go(FOREVER, timeout=120))
+        going = asyncio.ensure_future(logged.go(FOREVER))
         await until(lambda: len(logged.run.records) >= 2)
         with open(f"/proc/{logged.run.pid}/cmdline") as file:
             command = file.read()
