@@ -21,6 +21,15 @@ def spooled(state: str, kind: str = "record") -> list[str]:
     return sorted(glob.glob(f"{state}/spool/*.{kind}"))
 
 
+def waiting(state: str) -> list[int]:
+    """seq of the records that are in the spool, in its order."""
+    found = []
+    for path in spooled(state):
+        with open(path) as file:
+            found.append(int(file.read().split('"seq":')[-1].split(",")[0]))
+    return found
+
+
 class Logged:
     """One run; several may share a state folder, one after the other."""
 

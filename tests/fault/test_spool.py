@@ -16,7 +16,7 @@ from collections import Counter
 
 import pytest
 
-from logged import FOREVER, Logged, play, spooled, unhealthy, until
+from logged import FOREVER, Logged, play, spooled, unhealthy, until, waiting
 from logserver import LogServer, Pygraph, Reply
 
 MANY = int(os.environ.get("CYCLES", "300")) >= 1000
@@ -96,9 +96,11 @@ def test_pygraph_is_killed_at_random_points(folder: str) -> None:
     run_id = logged.run.records[0]["run_id"]
     assert unhealthy(logged.run) == []
     assert [seq for run, seq in stored if run == "backlog"] == list(range(1, count + 1))
-    assert [seq for run, seq in stored if run == run_id] == [r["seq"] for r in logged.run.records]
-    assert len(stored) == count + len(logged.run.records)
-    assert spooled(logged.state) == []
+    # What could not be sent in the time that the end has waits.
+    left = waiting(logged.state)
+    assert [seq for run, seq in stored if run == run_id] + left == [
+        record["seq"] for record in logged.run.records]
+    assert len(stored) + len(left) == count + len(logged.run.records)
     assert logged.late_readings() == []
     print(f"{KILLS} kills of pygraph, {busy} while it was being sent to: "
           f"{len(stored)} records stored, each once, in order")
