@@ -161,6 +161,7 @@ enum ship_result ship_record(struct ship *ship, const char *json)
 		return SHIP_STORED;
 	}
 	if (!err && is_refusal(status)) {
+		tell_up(ship);
 		log_line("the log server %s refuses a record with status %ld", ship->url, status);
 		return SHIP_REFUSED;
 	}
