@@ -3,7 +3,7 @@
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
 # make test         unit tests, pygraph's tests, and the scenario in a guest
 # make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
-# make fault       the daemon against an engine that does everything wrong, for half a minute
+# make fault       the daemon against an engine, a log server and a disk that do everything wrong, a sample
 # make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
 # make soak        10,000 cycles, the clock a thousand times faster; what 1,000 containers take; CYCLES=N
 # make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
@@ -239,9 +239,10 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 FAULT_CALLS_doctor := geteuid statfs access
 FAULT_CALLS_util := clock_gettime
 FAULT_CALLS_main := timerfd_settime
+FAULT_CALLS_spool_file := openat pwrite fsync ftruncate
 FAULT_CALLS_pins := bpf_map__pin cgroup_cpu_unpin
-FAULT_REPLACED := doctor util main pins
-FAULT_USER := $(filter-out %/cgroup_cpu.o %/cgroup_read.o $(addprefix %/,$(FAULT_REPLACED:=.o)),$(OBJECTS))
+FAULT_REPLACED := doctor util main pins spool_file
+FAULT_USER := $(filter-out %/cgroup_cpu.o %/cgroup_read.o %/limits.o $(addprefix %/,$(FAULT_REPLACED:=.o)),$(OBJECTS))
 FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/sanitized/%.o) \
 	$(FAULT_USER:$(BUILD)/%=$(BUILD)/sanitized/%)
 PLAIN_OBJECTS := $(BUILD)/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/plain/%.o) $(FAULT_USER)
@@ -257,6 +258,12 @@ $(BUILD)/fault/plain/%.o: $(BUILD)/user/%.o
 	$(redefine)
 
 $(BUILD)/fault/plain/%.o: $(BUILD)/user/observe/%.o
+	$(redefine)
+
+$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/report/%.o
+	$(redefine)
+
+$(BUILD)/fault/plain/%.o: $(BUILD)/user/report/%.o
 	$(redefine)
 
 $(BUILD)/fault/cmgr-bpf: $(FAULT_OBJECTS)

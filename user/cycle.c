@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* One cycle, top to bottom: observe, decide, act, report. Read this first. */
+/* One cycle, top to bottom: observe, decide, write it down, act, report. Read this first. */
 #include "cycle.h"
 
 #include <string.h>
@@ -40,6 +40,9 @@ int cycle_run(struct governor *governor, bool final)
 		err = observe(governor, final, &window);
 	if (!err)
 		err = plan_build(&window, &options->policy);
+	/* Whatever becomes of us, the log will have what we were about to do. */
+	if (!err)
+		err = report_decision(governor, final, &window);
 	if (!err) {
 		err = act(governor, final || governor->seq + 1 == options->cycles, &window);
 		/* Whatever became of that, some may have been removed. */

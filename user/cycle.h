@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* One cycle: observe, decide, act, report. */
+/* One cycle: observe, decide, write it down, act, report. */
 #ifndef CMGR_CYCLE_H
 #define CMGR_CYCLE_H
 

@@ -7,9 +7,8 @@
 #include "journal.h"
 #include "observe/merge.h"
 #include "options.h"
+#include "report/outbox.h"
 #include "report/record.h"
-#include "report/ship.h"
-#include "report/spool.h"
 
 struct reaper;
 struct recording;
@@ -20,8 +19,8 @@ struct governor {
 	struct docker *docker;
 	struct reaper *reaper;
 	struct cgroup_cpu_source *cpu_source;
-	struct spool spool;
-	struct ship ship; /* spool and ship are unused with --no-log */
+	struct outbox *outbox; /* NULL with --no-log */
+	const char *token;     /* of the log server, or NULL */
 	struct run run;
 	struct recording *recording; /* NULL without --record */
 	char *sysinfo_json;	     /* path */
@@ -46,7 +45,6 @@ struct governor {
 /* How long a cycle may take, in percent of the interval: so the next one begins in time. */
 #define OBSERVE_PERCENT 30 /* until the engine has told what there is */
 #define REAP_PERCENT	80 /* until nothing more is asked of it */
-#define REPORT_PERCENT	90 /* until nothing more is sent to the log server */
 
 /* When this cycle has used up @percent of the interval. */
 static inline uint64_t governor_deadline_ns(const struct governor *governor, unsigned int percent)

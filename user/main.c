@@ -16,6 +16,7 @@
 #include "replay.h"
 #include "report/export.h"
 #include "report/report.h"
+#include "report/ship.h"
 #include "rundir.h"
 #include "setup.h"
 #include "util.h"
@@ -127,8 +128,12 @@ static int run(struct options *options)
 {
 	struct claim claim;
 	struct governor governor = {.options = options, .journal = &claim.journal};
+	const char *token;
 	int status, err;
 
+	if (ship_token(&token))
+		return EXIT_USAGE;
+	governor.token = token;
 	if (!options->no_log && !url_port(options->log_url)) {
 		log_line("--log-url takes a URL such as http://127.0.0.1:8000, not '%s'",
 			 options->log_url);

@@ -71,32 +71,11 @@ void find_own_container(struct policy *policy)
 		policy->own_cgroup_id = st.st_ino;
 }
 
-static int open_log(struct governor *governor)
+static const char *log_error(int err)
 {
-	const struct options *options = governor->options;
-	_cleanup_free_ char *spool_dir = format_text("%s/spool", options->state_dir);
-	int err = spool_dir ? make_own_dir(options->state_dir, 0700) : -ENOMEM;
-
-	if (!err)
-		err = spool_open(spool_dir, &governor->spool);
-	if (err)
-		log_line("cannot use the folder %s: %s; name another with --state-dir",
-			 options->state_dir,
-			 err == -EWOULDBLOCK ? "another cmgr-bpf uses it"
-			 : err == -EPERM     ? "it is not root's alone to write"
-					     : strerror(-err));
-	if (err)
-		return err;
-	err = ship_open(options->log_url, &governor->ship);
-	if (err)
-		log_line("cannot make a connection: %s", strerror(-err));
-	return err;
-}
-
-static void tell_log_server(struct governor *governor)
-{
-	if (ship_probe(&governor->ship))
-		ship_tell_down(&governor->ship, "is not there");
+	if (err == -EWOULDBLOCK)
+		return "another cmgr-bpf uses it";
+	return err == -EPERM ? "it is not root's alone to write" : strerror(-err);
 }
 
 static int note(struct governor *governor, enum installed what, const char *path)
@@ -156,12 +135,19 @@ static int set_up_cpu(struct governor *governor)
 
 static int set_up_log(struct governor *governor)
 {
-	if (governor->options->no_log)
+	const struct options *options = governor->options;
+	_cleanup_free_ char *spool_dir = format_text("%s/spool", options->state_dir);
+	int err;
+
+	if (options->no_log)
 		return 0;
-	if (open_log(governor))
-		return EXIT_FAILED;
-	tell_log_server(governor);
-	return 0;
+	err = spool_dir ? make_own_dir(options->state_dir, 0700) : -ENOMEM;
+	if (!err)
+		err = outbox_open(spool_dir, options->log_url, governor->token, &governor->outbox);
+	if (err)
+		log_line("cannot use the folder %s: %s; name another with --state-dir",
+			 options->state_dir, log_error(err));
+	return err ? EXIT_FAILED : 0;
 }
 
 static int set_up_schedule(struct governor *governor)
@@ -204,8 +190,7 @@ void tear_down(struct governor *governor)
 	cgroup_cpu_close(governor->cpu_source);
 	reaper_close(governor->reaper);
 	docker_close(governor->docker);
-	ship_close(&governor->ship);
-	spool_close(&governor->spool);
+	outbox_close(governor->outbox);
 	recording_close(governor->recording);
 	window_forget(governor);
 	free(governor->run.host);

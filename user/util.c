@@ -15,11 +15,14 @@ void log_line(const char *format, ...)
 {
 	va_list args;
 
+	/* One line at a time: the log has a thread of its own. */
+	flockfile(stderr);
 	fputs("cmgr-bpf: ", stderr);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
+	funlockfile(stderr);
 }
 
 char *format_text(const char *format, ...)

@@ -109,8 +109,12 @@ def moment(value: Any, field: str) -> int:
         raise Invalid(field, "must be a UTC time such as 2025-01-31T12:34:56.789Z") from None
 
 
-def fields(spec: Spec) -> Check:
-    """An object with at least the keys of `spec`; other keys are left out."""
+def fields(spec: Spec, added: dict[str, Any] | None = None) -> Check:
+    """An object with at least the keys of `spec`; other keys are left out.
+
+    Those that were added later may be missing, and then have the value of `added`.
+    """
+    otherwise = added or {}
 
     def check(value: Any, field: str) -> dict[str, Any]:
         if type(value) is not dict:
@@ -118,16 +122,19 @@ def fields(spec: Spec) -> Check:
         checked = {}
         for key, inner in spec.items():
             path = f"{field}.{key}" if field else key
-            if key not in value:
+            if key in value:
+                checked[key] = inner(value[key], path)
+            elif key in otherwise:
+                checked[key] = otherwise[key]
+            else:
                 raise Invalid(path, "is missing")
-            checked[key] = inner(value[key], path)
         return checked
 
     return check
 
 
-def rows(spec: Spec) -> Check:
-    inner = fields(spec)
+def rows(spec: Spec, added: dict[str, Any] | None = None) -> Check:
+    inner = fields(spec, added)
 
     def check(value: Any, field: str) -> list[dict[str, Any]]:
         if type(value) is not list:
@@ -181,7 +188,9 @@ GONE: Spec = {
     "removed": boolean,
     "ran_ns": COUNT,
     "waited_ns": COUNT,
+    "freed_kib": optional(COUNT),
 }
+LATE: Spec = {"seq": whole(1), "id": CONTAINER_ID, "outcome": MESSAGE}
 SELF: Spec = {
     "cpu_ns": COUNT,
     "rss_kib": COUNT,
@@ -201,14 +210,17 @@ CYCLE: Spec = {
     "no_removal": optional(MESSAGE),
     "memory_kib": fields(MEMORY),
     "containers": rows(CONTAINER),
-    "gone": rows(GONE),
+    "gone": rows(GONE, {"freed_kib": None}),
+    "late": rows(LATE),
     "self": fields(SELF),
+    "dropped": COUNT,
 }
+ADDED = {"late": (), "dropped": 0}
 
 
 def check_cycle(value: Any) -> dict[str, Any]:
     """The known fields of a record, `time` in milliseconds; Invalid at the first bad one."""
-    record = fields(CYCLE)(value, "")
+    record = fields(CYCLE, ADDED)(value, "")
     seen: set[str] = set()
     for index, row in enumerate(record["containers"]):
         if row["id"] in seen:

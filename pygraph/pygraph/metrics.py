@@ -31,6 +31,7 @@ GAUGES = (
     ("cycle_unremoved", "Containers that it wanted to remove, and did not.", "unremoved", 1),
     ("cycle_gone", "Containers that ended by themselves.", "gone", 1),
     ("cycle_freed_bytes", "Memory that the newest cycle's removals freed.", "freed_kib", KIB),
+    ("records_dropped", "Records that the daemon had to drop since it was started.", "dropped", 1),
     ("cycle_timestamp_seconds", "When the newest cycle was.", "time_ms", 1 / MS_PER_S),
     ("cycle_interval_seconds", "Length of its window.", "interval_ms", 1 / MS_PER_S),
     ("daemon_cpu_seconds", "CPU time of the daemon in that window.", "self_cpu_ns", 1 / NS_PER_S),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import Column, insert, inspect, select, text
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.schema import CreateColumn
 
@@ -53,11 +53,9 @@ def _write_version(connection: Connection) -> None:
 
 def _to_2(connection: Connection) -> None:
     """Sums in cycles, spans, removals, and a graph's kind in its name. Version 1 was SQLite's."""
-    added = [schema.runs.c.rolled_ms]
-    added += [cycles.c[name] for name in (*CYCLE_SUMS, *SERVER_COSTS)]
-    for column in added:
-        definition = CreateColumn(column).compile(dialect=connection.dialect)
-        connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}"))
+    _add_columns(connection, [
+        schema.runs.c.rolled_ms, *(cycles.c[name] for name in (*CYCLE_SUMS, *SERVER_COSTS))
+    ])
     for table in (removals, schema.spans, schema.span_containers):
         table.create(connection)
     connection.execute(text("UPDATE graphs SET name = name || '.png'"))
@@ -95,4 +93,20 @@ def _old_removal(row: Row) -> dict[str, Any]:
     return removal_row(row.run, row.time_ms, row.cycle, row.position, values)
 
 
-STEPS = {1: _to_2}
+def _to_3(connection: Connection) -> None:
+    """Outcomes and sizes that a later record tells, and how many records were dropped."""
+    _add_columns(connection, [cycles.c.dropped, gone.c.freed_kib, removals.c.gone_kib])
+    schema.late.create(connection)
+
+
+def _add_columns(connection: Connection, columns: list[Column]) -> None:
+    """Those that are not there: an earlier step may have made the whole table as it is today."""
+    for column in columns:
+        table = column.table.name
+        if column.name in {one["name"] for one in inspect(connection).get_columns(table)}:
+            continue
+        definition = CreateColumn(column).compile(dialect=connection.dialect)
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {definition}"))
+
+
+STEPS = {1: _to_2, 2: _to_3}

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 2
+VERSION = 3
 
 CYCLE_SUMS = (
     "ran_ns", "waited_ns", "anon_kib", "file_kib", "gone_ran_ns", "gone_waited_ns",
@@ -76,7 +76,8 @@ runs = Table(
 
 # kept, removed and unremoved count rows of containers; gone those that died by themselves.
 # ran_ns to usage_kib are the sums of those rows, gone_ran_ns of those of `gone`, and freed_* of
-# the removed ones. server_* is what storing cost pygraph itself, unknown before version 2.
+# the removed ones. server_* is what storing cost pygraph itself, unknown before version 2. dropped
+# is how many records the daemon had dropped by then.
 cycles = Table(
     "cycles",
     metadata,
@@ -103,6 +104,7 @@ cycles = Table(
     _integer("gone"),
     *(_integer(name, default="0") for name in CYCLE_SUMS),
     *(_integer(name, nullable=True) for name in SERVER_COSTS),
+    _integer("dropped", default="0"),
     UniqueConstraint("run", "seq"),
     CheckConstraint("seq >= 1"),
 )
@@ -162,6 +164,8 @@ gone = Table(
     Column("removed", Boolean, nullable=False),
     _integer("ran_ns"),
     _integer("waited_ns"),
+    # Unknown before version 3.
+    _integer("freed_kib", nullable=True),
     sqlite_with_rowid=False,
 )
 
@@ -177,7 +181,9 @@ graphs = Table(
 )
 
 # The rows of `containers` that were to be removed, in the order people look through them. `text`
-# is what a search looks at, in lower case: name, image, ID, reason and outcome.
+# is what a search looks at, in lower case: name, image, ID, reason and outcome. gone_kib is what the
+# container was charged when it was last seen, once a record tells that it is gone; before that,
+# freed_kib is what it was charged when it was to be removed.
 removals = Table(
     "removals",
     metadata,
@@ -189,6 +195,19 @@ removals = Table(
     _integer("freed_kib"),
     _integer("freed_ns"),
     _text("text"),
+    _integer("gone_kib", nullable=True),
+    sqlite_with_rowid=False,
+)
+
+# Outcomes that were told in a later record than the removal. They are kept: that record may come
+# first.
+late = Table(
+    "late",
+    metadata,
+    _key("run", "runs.id", primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("container_id", Text, primary_key=True),
+    _text("outcome"),
     sqlite_with_rowid=False,
 )
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine.url import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool
 
-from . import summary
+from . import late, summary
 from .migrations import WrongVersion, prepare
 from .queries import find_run
 from .rollup import SHORT_MS, roll_up
@@ -208,6 +208,7 @@ def insert_cycle(
     _insert_removals(connection, run, cycle, record)
     _insert_gone(connection, cycle, record["gone"])
     _count_cycle(connection, run, record["time"])
+    late.apply(connection, run, record)
     return True
 
 
@@ -229,7 +230,7 @@ def _run_key(connection: Connection, record: Record) -> int:
 
 
 def _cycle_values(run: int, record: Record, costs: Record) -> Record:
-    same = ("seq", "interval_ms", "cpus", "final", "no_removal")
+    same = ("seq", "interval_ms", "cpus", "final", "no_removal", "dropped")
     return {
         "run": run,
         "time_ms": record["time"],

@@ -1,5 +1,6 @@
 """What a record says at a glance: computed once, when it is stored."""
 
+from collections.abc import Iterable
 from typing import Any
 
 # What an outcome begins with when the container no longer runs as it did.
@@ -17,35 +18,45 @@ def is_done(row: Record) -> bool:
     return row["decision"] != "keep" and row["outcome"].startswith(DONE)
 
 
-def freed_kib(row: Record) -> int:
-    """What the kernel had charged to a container that is no longer there."""
+def freed_kib(row: Record, gone_kib: int | None = None) -> int:
+    """What the kernel had charged to a container that is no longer there, when it was last seen."""
     if not is_done(row) or row["outcome"].startswith(KEEPS_MEMORY):
         return 0
-    return row["usage_kib"]
+    return row["usage_kib"] if gone_kib is None else gone_kib
 
 
 def counts(record: Record) -> Record:
     """The columns of a cycle that follow from its containers."""
     rows, died = record["containers"], record["gone"]
     acted = [row for row in rows if row["decision"] != "keep"]
-    done = [row for row in acted if is_done(row)]
-    freed = [freed_kib(row) for row in done]
     return {
         "kept": sum(row["rank"] is not None and row["decision"] == "keep" for row in rows),
-        "removed": len(done),
-        "unremoved": len(acted) - len(done),
         "gone": sum(not row["removed"] for row in died),
         **{name: total(row[name] for row in rows)
            for name in ("ran_ns", "waited_ns", "anon_kib", "file_kib")},
         "gone_ran_ns": total(row["ran_ns"] for row in died),
         "gone_waited_ns": total(row["waited_ns"] for row in died),
-        "freed_kib": total(freed),
-        "freed_max_kib": max(freed, default=0),
-        "freed_ns": total(row["ran_ns"] for row in done),
+        **removal_counts(removal_row(0, 0, 0, 0, row) for row in acted),
     }
 
 
-def removal_row(run: int, time_ms: int, cycle: int, position: int, row: Record) -> Record:
+def removal_counts(removals: Iterable[Record]) -> Record:
+    """The columns of a cycle that follow from its rows of the table removals."""
+    rows = list(removals)
+    freed = [row["freed_kib"] for row in rows]
+    done = sum(bool(row["done"]) for row in rows)
+    return {
+        "removed": done,
+        "unremoved": len(rows) - done,
+        "freed_kib": total(freed),
+        "freed_max_kib": max(freed, default=0),
+        "freed_ns": total(row["freed_ns"] for row in rows),
+    }
+
+
+def removal_row(
+    run: int, time_ms: int, cycle: int, position: int, row: Record, gone_kib: int | None = None
+) -> Record:
     """A row of the table removals for a container that was to be removed."""
     parts = (row["name"], row["image"], row["id"][:ID_DIGITS], row["reason"], row["outcome"])
     return {
@@ -54,9 +65,10 @@ def removal_row(run: int, time_ms: int, cycle: int, position: int, row: Record) 
         "cycle": cycle,
         "position": position,
         "done": is_done(row),
-        "freed_kib": freed_kib(row),
+        "freed_kib": freed_kib(row, gone_kib),
         "freed_ns": row["ran_ns"] if is_done(row) else 0,
         "text": "\n".join(parts).lower(),
+        "gone_kib": gone_kib,
     }
 
 

@@ -95,7 +95,8 @@ def _removals(connection: Connection, run: Row) -> Table:
 
 
 def _gone(connection: Connection, run: Row) -> Table:
-    names = ("container_id", "name", "image", "cgroup_id", "removed", "ran_ns", "waited_ns")
+    names = ("container_id", "name", "image", "cgroup_id", "removed", "ran_ns", "waited_ns",
+             "freed_kib")
     query = (
         select(*WHEN, *(gone.c[name] for name in names))
         .join(cycles, cycles.c.id == gone.c.cycle)

@@ -49,8 +49,8 @@ def long_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fill(folder: Path, count: int) -> None:
-    store, lab = Store(folder), Lab()
+def fill(folder: Path, count: int, **changes: str) -> None:
+    store, lab = Store(folder), Lab(**changes)
     with store.writer.begin() as connection:
         for _ in range(count):
             insert_cycle(connection, check_cycle(lab.next_cycle()))

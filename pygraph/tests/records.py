@@ -49,6 +49,7 @@ def gone(index: int, **changes: Any) -> Json:
         "removed": False,
         "ran_ns": 31_000_000,
         "waited_ns": 2_000_000,
+        "freed_kib": 4_200,
     }
     return {**row, **changes}
 
@@ -67,6 +68,8 @@ def cycle(seq: int = 1, **changes: Any) -> Json:
         "memory_kib": {"total": TOTAL_KIB, "free": 3_000_000, "available": 6_000_000},
         "containers": [container(1)],
         "gone": [],
+        "late": [],
+        "dropped": 0,
         "self": {"cpu_ns": 4_100_000, "rss_kib": 5_200, "bpf_ns": 810_000, "bpf_runs": 10_000,
                  "snapshot_us": 640, "cycle_us": 2_900},
     }

@@ -11,7 +11,8 @@ from conftest import fill
 from pygraph.schema import CYCLE_SUMS, VERSION
 from pygraph.store import Store, StoreError
 
-VERSION_1 = (Path(__file__).parent / "version1.sql").read_text()
+OLD = {version: (Path(__file__).parent / f"version{version}.sql").read_text()
+       for version in (1, 2)}
 TABLES = ("runs", "cycles", "identities", "containers", "gone")
 
 
@@ -30,18 +31,22 @@ def new(tmp_path: Path) -> Path:
 @pytest.fixture
 def old(new: Path, tmp_path: Path) -> Path:
     """The same records as pygraph of version 1 stored them."""
+    return make_old(new, tmp_path, 1, TABLES, "memory")
+
+
+def make_old(new: Path, tmp_path: Path, version: int, tables: tuple[str, ...], graph: str) -> Path:
     (tmp_path / "old").mkdir()
     path = tmp_path / "old/pygraph.sqlite3"
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(VERSION_1)
+        connection.executescript(OLD[version])
         connection.execute("ATTACH ? AS new", (str(new),))
-        for name in TABLES:
+        for name in tables:
             columns = connection.execute(f"PRAGMA main.table_info({name})").fetchall()
             names = ", ".join(f'"{column[1]}"' for column in columns)
             connection.execute(f"INSERT INTO main.{name} SELECT {names} FROM new.{name}")
-        graph = ("graphs/x/memory.png", 1, "memory", 60)
-        connection.execute("INSERT INTO main.graphs VALUES (?, ?, ?, ?)", graph)
-        connection.execute("PRAGMA user_version = 1")
+        values = ("graphs/x/memory.png", 1, graph, 60)
+        connection.execute("INSERT INTO main.graphs VALUES (?, ?, ?, ?)", values)
+        connection.execute(f"PRAGMA user_version = {version}")
         connection.commit()
     return path
 
@@ -62,6 +67,25 @@ def test_version_1_is_brought_up_to_date(old: Path, new: Path) -> None:
     while store.roll_up():
         pass
     store.close()
+
+
+def test_version_2_is_brought_up_to_date(new: Path, tmp_path: Path) -> None:
+    old = make_old(new, tmp_path, 2, (*TABLES, "removals"), "memory.png")
+    Store(old.parent).close()
+    assert table(old, "PRAGMA user_version") == [(VERSION,)]
+    for query in (
+        "SELECT * FROM cycles",
+        "SELECT * FROM removals ORDER BY cycle, position",
+        "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+    ):
+        assert table(old, query) == table(new, query)
+    for name in (*TABLES, "removals", "late"):
+        columns = f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{name}') ORDER BY name"
+        assert table(old, columns) == table(new, columns)
+    # What was not told then is not known.
+    assert table(old, "SELECT count(*) FROM gone WHERE freed_kib IS NOT NULL") == [(0,)]
+    fill(old.parent, 3, run_id="after")
+    assert table(old, "SELECT cycles FROM runs WHERE run_id = 'after'") == [(3,)]
 
 
 def test_half_a_migration_is_none(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,18 +124,24 @@ class Run:
         self.stderr = ""
         self.status: int | None = None
         self.pid = 0
+        self.log_url: str | None = None
+        self.under: list[str] = []  # what runs the daemon
+        self.environment: dict[str, str] = {}
 
     async def go(self, *options: str, cycles: int, interval: int = 1, timeout: float = 60) -> None:
+        log = ["--log-url", self.log_url] if self.log_url else ["--no-log"]
         process = await asyncio.create_subprocess_exec(
-            DAEMON, "--json", "--no-log", "--no-cron", "--interval", str(interval), "--cycles",
+            *self.under, DAEMON, "--json", *log, "--no-cron", "--interval", str(interval), "--cycles",
             str(cycles),
             "--sysinfo", self.host.sysinfo, "--docker-host", f"unix://{self.engine.path}",
             "--run-dir", f"{self.folder}/run", "--state-dir", f"{self.folder}/state",
             "--keep-high", "1", "--keep-low", "1", *options,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 26,
             env={**os.environ, "CMGR_FAULT_CPU": self.host.cpu,
-                 "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1"})
+                 "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1",
+                 **self.environment})
         self.pid = process.pid
+        self.process = process
         self.begin = time.monotonic()
         try:
             _, stderr = await asyncio.wait_for(

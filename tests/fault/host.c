@@ -7,10 +7,14 @@
  *
  * $CMGR_FAULT_SPEED: its clock and its timer run so many times faster. $CMGR_FAULT_YEAR: a file that, once
  * it is there, puts the wall clock forward by a year. $CMGR_FAULT_PINS: maps are pinned, as plain files.
+ *
+ * And for the disk below the spool: while the file $CMGR_FAULT_DISK has a line "<call> <errno>", that
+ * call fails so, and "short" in place of the number makes it write a few bytes only. The spool is small
+ * and failures are soon tried again, where $CMGR_FAULT_SPOOL_BYTES and $CMGR_FAULT_BACKOFF_MS say so.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <sys/vfs.h>
@@ -20,7 +24,10 @@
 
 #include "observe/cgroup_cpu.h"
 #include "observe/pins.h"
+#include "report/limits.h"
 #include "util.h"
+
+#define SHORT_WRITE 7
 
 struct cgroup_cpu_source {
 	const char *path;
@@ -90,6 +97,85 @@ static bool pins(void)
 uid_t fault_geteuid(void);
 int fault_statfs(const char *path, struct statfs *ret);
 int fault_access(const char *path, int mode);
+/* spool_file.o does. */
+ssize_t fault_pwrite(int fd, const void *data, size_t size, off_t offset);
+int fault_fsync(int fd);
+int fault_ftruncate(int fd, off_t size);
+int fault_openat(int fd, const char *path, int flags, ...);
+
+static uint64_t number_of(const char *variable, uint64_t otherwise)
+{
+	const char *text = getenv(variable);
+
+	return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+const struct report_limits *report_limits(void)
+{
+	static struct report_limits limits;
+
+	limits.spool_bytes = number_of("CMGR_FAULT_SPOOL_BYTES", 64UL << 20);
+	limits.backoff_first_ms = number_of("CMGR_FAULT_BACKOFF_MS", 1000);
+	limits.backoff_most_ms = number_of("CMGR_FAULT_BACKOFF_MS", 60000);
+	return &limits;
+}
+
+/* The errno that @call is to fail with, -1 to be short, 0 to work. */
+static int disk_fault(const char *call)
+{
+	const char *path = getenv("CMGR_FAULT_DISK");
+	_cleanup_free_ char *text = NULL;
+	char name[16], what[16];
+	const char *line;
+	size_t size;
+
+	if (!path || read_file(path, 4096, &text, &size))
+		return 0;
+	for (line = text; line; line = strchr(line, '\n'), line += line ? 1 : 0)
+		if (sscanf(line, "%15s %15s", name, what) == 2 && !strcmp(name, call))
+			return strcmp(what, "short") ? atoi(what) : -1;
+	return 0;
+}
+
+static bool disk_fails(const char *call)
+{
+	int fault = disk_fault(call);
+
+	if (fault > 0)
+		errno = fault;
+	return fault > 0;
+}
+
+ssize_t fault_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+	int fault = disk_fault("pwrite");
+	ssize_t written;
+
+	if (!fault)
+		return pwrite(fd, data, size, offset);
+	written = pwrite(fd, data, fault < 0 && size > SHORT_WRITE ? SHORT_WRITE : (size + 1) / 2,
+			 offset);
+	if (fault < 0)
+		return written;
+	/* Half of it may be there nevertheless. */
+	errno = fault;
+	return -1;
+}
+
+int fault_fsync(int fd)
+{
+	return disk_fails("fsync") ? -1 : fsync(fd);
+}
+
+int fault_ftruncate(int fd, off_t size)
+{
+	return disk_fails("ftruncate") ? -1 : ftruncate(fd, size);
+}
+
+int fault_openat(int fd, const char *path, int flags, ...)
+{
+	return disk_fails("openat") ? -1 : openat(fd, path, flags, 0600);
+}
 
 uid_t fault_geteuid(void)
 {

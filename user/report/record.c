@@ -20,6 +20,14 @@ static void add_text(cJSON *object, const char *name, const char *text)
 		cJSON_AddNullToObject(object, name);
 }
 
+/* Until it is told, the daemon may end before it can be. */
+static const char *outcome_of(const struct container *container)
+{
+	if (container->outcome)
+		return container->outcome;
+	return container->decision == ACTION_KEEP ? "kept" : "unknown";
+}
+
 /* Cut to @limit bytes, at the beginning of a UTF-8 sequence. */
 static void add_cut(cJSON *object, const char *name, const char *text, size_t limit)
 {
@@ -95,7 +103,7 @@ static cJSON *container_json(const struct container *container)
 		add_share(json, "margin", container->margin_ppb);
 	else
 		cJSON_AddNullToObject(json, "margin");
-	add_cut(json, "outcome", container->outcome, RECORD_MESSAGE_LIMIT);
+	add_cut(json, "outcome", outcome_of(container), RECORD_MESSAGE_LIMIT);
 	return json;
 }
 
@@ -164,6 +172,7 @@ static void add_head(cJSON *json, const struct record *record)
 	json_add_u64(json, "cpus", window->cpus);
 	cJSON_AddBoolToObject(json, "final", record->final);
 	add_cut(json, "no_removal", window->distrust, RECORD_MESSAGE_LIMIT);
+	json_add_u64(json, "dropped", record->dropped);
 	add_memory(json, &window->memory);
 }
 

@@ -37,6 +37,7 @@ struct record {
 	uint64_t seq; /* from 1 */
 	bool final;   /* the last pass */
 	uint64_t missed_ticks;
+	uint64_t dropped;
 	const struct window *window;
 	const struct self_cost *self; /* NULL: not known */
 };
@@ -48,12 +49,16 @@ struct record {
  *
  * A container's "outcome" tells what became of its decision: "kept" ("kept: …" when it was no longer the
  * one that was measured), "removed", "stopped", "paused", "gone" (before we came to it), "failed: …",
- * "dry-run"; or "pending" when the engine was asked and had not answered at the end of the cycle. What
- * became of that is in "late" of a later record, once: [{seq (of the record that told it as pending),
- * id, name, decision, outcome}]. Meanwhile the container is "unsure" and kept.
+ * "dry-run"; "unknown" when the daemon ended (was killed) after the record was written down and before
+ * it could tell what came of its decisions; or "pending" when the engine was asked and had not answered
+ * at the end of the cycle. What became of that is in "late" of a later record, once: [{seq (of the record
+ * that told it as pending), id, name, decision, outcome}]. Meanwhile the container is "unsure" and kept.
  *
  * "missed_ticks" counts the cycles that were left out since the last record, because the machine slept or was
  * stopped, or the one before took so long: they are never caught up.
+ *
+ * "dropped" is how many records of this run or an earlier one the daemon has had to drop, since it was
+ * started, because its spool was full: they are in no log.
  *
  * "freed_kib" of one that is gone is the memory that it was charged in the last reading that has it.
  */

@@ -12,13 +12,12 @@
 #include "report/recording.h"
 #include "util.h"
 
-#define SHIP_BUDGET_MS	 2000
-#define FINISH_BUDGET_MS 10000
+#define END_NS (5 * NS_PER_S) /* for the records that are left, and for the final graphs */
 
 /* After the signal that ends the run, whatever the log server does. */
 #define LEAVE_SHIP_NS	(12 * NS_PER_S)
 #define LEAVE_FINISH_NS (14 * NS_PER_S)
-#define LEAST_MS	1000
+#define LEAST_NS	(1 * NS_PER_S)
 
 static uint64_t timeval_ns(const struct timeval *time)
 {
@@ -46,7 +45,8 @@ static uint64_t own_rss_kib(void)
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
 }
 
-static struct self_cost own_cost(struct governor *governor)
+/* Since the last record that is complete: this is one, or what is known before it is. */
+static struct self_cost own_cost(struct governor *governor, bool complete)
 {
 	uint64_t cpu_ns = own_cpu_ns();
 	struct self_cost cost = {
@@ -57,14 +57,16 @@ static struct self_cost own_cost(struct governor *governor)
 	};
 	struct bpf_cost bpf;
 
-	governor->self_cpu_ns = cpu_ns;
+	if (complete)
+		governor->self_cpu_ns = cpu_ns;
 	/* Each reading runs a program: when none was counted, the statistics are off. */
 	if (cgroup_cpu_cost(governor->cpu_source, &bpf) || bpf.runs == governor->self_bpf.runs)
 		return cost;
 	cost.has_bpf = true;
 	cost.bpf_ns = bpf.run_ns - governor->self_bpf.run_ns;
 	cost.bpf_runs = bpf.runs - governor->self_bpf.runs;
-	governor->self_bpf = bpf;
+	if (complete)
+		governor->self_bpf = bpf;
 	return cost;
 }
 
@@ -83,19 +85,6 @@ static bool save_reading(const struct governor *governor, const struct window *w
 	return !err;
 }
 
-/* A record that finds no room on the disk may still reach the server from memory. */
-static void spool_record(struct governor *governor, const char *json)
-{
-	unsigned long long seq = governor->seq;
-	int err = spool_append(&governor->spool, json);
-
-	if (!err)
-		return;
-	log_line("cannot keep record %llu in %s: %s", seq, governor->spool.dir, strerror(-err));
-	if (ship_record(&governor->ship, json))
-		log_line("record %llu is lost", seq);
-}
-
 static void print_report(struct governor *governor, const struct window *window, const char *json,
 			 bool saved)
 {
@@ -109,62 +98,64 @@ static void print_report(struct governor *governor, const struct window *window,
 	}
 }
 
-/* A run that is to end sends its records once, at the end. */
-static uint64_t ship_budget_ms(const struct governor *governor)
+static char *make_record(struct governor *governor, bool final, const struct window *window,
+			 bool complete)
 {
-	uint64_t now_ns = boottime_ns(), end_ns = governor_deadline_ns(governor, REPORT_PERCENT);
-	uint64_t left_ms = end_ns > now_ns ? (end_ns - now_ns) / NS_PER_MS : 0;
+	const struct self_cost self = own_cost(governor, complete);
+	const struct record record = {
+		.run = &governor->run,
+		.seq = governor->seq + 1,
+		.final = final,
+		.missed_ticks = governor->missed_ticks,
+		.dropped = outbox_dropped(governor->outbox),
+		.window = window,
+		.self = &self,
+	};
 
-	if (leave_asked_ns())
-		return 0;
-	return left_ms < SHIP_BUDGET_MS ? left_ms : SHIP_BUDGET_MS;
+	return record_json(&record);
 }
 
-/* @budget_ms, or what is left of @leave_ns after the signal, but for a last try. */
-static uint64_t leave_budget_ms(uint64_t leave_ns, uint64_t budget_ms)
+int report_decision(struct governor *governor, bool final, const struct window *window)
 {
-	uint64_t now_ns = boottime_ns();
-	uint64_t end_ns = leave_deadline_ns(leave_ns, now_ns + budget_ms * NS_PER_MS);
-	uint64_t left_ms = end_ns > now_ns ? (end_ns - now_ns) / NS_PER_MS : 0;
+	_cleanup_free_ char *json = NULL;
 
-	return left_ms > LEAST_MS ? left_ms : LEAST_MS;
+	if (!governor->outbox)
+		return 0;
+	json = make_record(governor, final, window, false);
+	if (!json)
+		return -ENOMEM;
+	outbox_decide(governor->outbox, governor->seq + 1, json);
+	return 0;
 }
 
 int report(struct governor *governor, bool final, const struct window *window)
 {
-	struct record record = {
-		.run = &governor->run,
-		.seq = ++governor->seq,
-		.final = final,
-		.missed_ticks = governor->missed_ticks,
-		.window = window,
-	};
-	const struct self_cost self = own_cost(governor);
 	_cleanup_free_ char *json = NULL;
 
-	governor->missed_ticks = 0;
 	reap_tell(governor->reaper, window);
 	recording_commit(governor->recording, window);
-	record.self = &self;
-	json = record_json(&record);
+	json = make_record(governor, final, window, true);
+	governor->missed_ticks = 0;
+	governor->seq++;
 	if (!json)
 		return -ENOMEM;
-	if (!governor->options->no_log)
-		spool_record(governor, json);
+	outbox_complete(governor->outbox, governor->seq, json);
 	print_report(governor, window, json, save_reading(governor, window));
-	if (!governor->options->no_log)
-		ship_pending(&governor->ship, &governor->spool, ship_budget_ms(governor));
 	return 0;
+}
+
+/* END_NS from now, or what is left of @leave_ns after the signal, but for a last try. */
+static uint64_t end_of(uint64_t leave_ns)
+{
+	uint64_t now_ns = boottime_ns();
+	uint64_t end_ns = leave_deadline_ns(leave_ns, now_ns + END_NS);
+
+	return end_ns > now_ns + LEAST_NS ? end_ns : now_ns + LEAST_NS;
 }
 
 void report_finish(struct governor *governor)
 {
-	if (governor->options->no_log)
-		return;
-	ship_pending(&governor->ship, &governor->spool,
-		     leave_budget_ms(LEAVE_SHIP_NS, FINISH_BUDGET_MS));
-	governor->ship.timeout_ms =
-		(long)leave_budget_ms(LEAVE_FINISH_NS, (uint64_t)governor->ship.timeout_ms);
-	if (governor->seq && !ship_finish(&governor->ship, &governor->run))
-		log_line("final graphs: %s/", governor->ship.url);
+	outbox_end(governor->outbox, end_of(LEAVE_SHIP_NS));
+	if (governor->seq)
+		outbox_finish(governor->outbox, &governor->run, end_of(LEAVE_FINISH_NS));
 }

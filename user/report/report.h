@@ -6,12 +6,18 @@
 #include "governor.h"
 
 /*
- * Puts the record in the spool, saves sysinfo.json, prints the record (or the console report), and
- * sends what the spool holds. A disk or a server that fails is logged and stops nothing. 0 or -ENOMEM.
+ * Puts the record on disk as it is decided, before that is carried out. A disk that fails is logged and
+ * stops nothing. 0 or -ENOMEM.
+ */
+int report_decision(struct governor *governor, bool final, const struct window *window);
+
+/*
+ * Completes the record in the spool, whence it is sent meanwhile, saves sysinfo.json, and prints the
+ * record (or the console report). A disk that fails is logged and stops nothing. 0 or -ENOMEM.
  */
 int report(struct governor *governor, bool final, const struct window *window);
 
-/* Sends what is left and asks for the final graphs. */
+/* Sends what is left and asks for the final graphs; in a bounded time. */
 void report_finish(struct governor *governor);
 
 #endif

@@ -6,18 +6,70 @@
 
 #include "util.h"
 
-#define CALL_TIMEOUT_MS 5000L
+/* A record is stored in a moment; one that was stored in a longer time is taken twice, stored once. */
+#define CALL_TIMEOUT_MS	  30000L
+#define PROBE_TIMEOUT_MS  5000L
+#define FINISH_TIMEOUT_MS 3000L
+
+enum {
+	TOLD_DOWN = 1,
+	TOLD_TOKEN = 2,
+};
+
+int ship_token(const char **ret)
+{
+	const char *token = getenv("CMGR_TOKEN"), *c;
+
+	for (c = token; c && *c; c++)
+		if (*c <= ' ' || *c > '~') {
+			log_line(
+				"CMGR_TOKEN may hold printable ASCII characters only, and no space");
+			return -EINVAL;
+		}
+	*ret = token && *token ? token : NULL;
+	return 0;
+}
 
 int ship_open(const char *url, struct ship *ret)
 {
-	struct ship ship = {.url = strdup(url), .timeout_ms = CALL_TIMEOUT_MS};
+	struct ship ship = {.url = strdup(url)};
 
 	if (!ship.url || http_call_init(&ship.call, NULL)) {
 		ship_close(&ship);
 		return -ENOMEM;
 	}
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* A name that is still being looked up must not hold up the end of the run. */
+	curl_easy_setopt(ship.call.easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
 	*ret = ship;
 	return 0;
+}
+
+int ship_authorize(struct ship *ship, const char *token)
+{
+	_cleanup_free_ char *header = format_text("Authorization: Bearer %s", token);
+
+	return header && curl_slist_append(ship->call.headers, header) ? 0 : -ENOMEM;
+}
+
+static int is_over(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
+{
+	const _Atomic unsigned long long *at_ns = user;
+	unsigned long long end_ns = atomic_load(at_ns);
+
+	(void)total;
+	(void)now;
+	(void)up_total;
+	(void)up;
+	return end_ns && boottime_ns() >= end_ns;
+}
+
+void ship_end_at(struct ship *ship, const _Atomic unsigned long long *end_ns)
+{
+	curl_easy_setopt(ship->call.easy, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(ship->call.easy, CURLOPT_XFERINFOFUNCTION, is_over);
+	curl_easy_setopt(ship->call.easy, CURLOPT_XFERINFODATA, end_ns);
 }
 
 void ship_close(struct ship *ship)
@@ -28,102 +80,93 @@ void ship_close(struct ship *ship)
 }
 
 static int call(struct ship *ship, const char *method, const char *path, const char *json,
-		long *ret_status)
+		long timeout_ms, long *ret_status)
 {
 	_cleanup_free_ char *url = format_text("%s%s", ship->url, path);
-	int err = url ? http_call_set(&ship->call, method, url, json, ship->timeout_ms) : -ENOMEM;
+	int err = url ? http_call_set(&ship->call, method, url, json, timeout_ms) : -ENOMEM;
 
 	return err ? err : http_call_run(&ship->call, ret_status);
+}
+
+static void tell_down(struct ship *ship, const char *why)
+{
+	if (!(ship->told & TOLD_DOWN))
+		log_line("the log server %s %s; records wait on disk; start it: "
+			 "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph",
+			 ship->url, why);
+	ship->told |= TOLD_DOWN;
+}
+
+static void tell_token(struct ship *ship)
+{
+	if (!(ship->told & TOLD_TOKEN))
+		log_line(
+			"the log server %s wants its token (401): start cmgr-bpf with the CMGR_TOKEN "
+			"that pygraph has; records wait on disk",
+			ship->url);
+	ship->told |= TOLD_TOKEN;
+}
+
+static void tell_up(struct ship *ship)
+{
+	if (ship->told)
+		log_line("the log server %s answers again", ship->url);
+	ship->told = 0;
+}
+
+static void tell_failure(struct ship *ship, int err, long status)
+{
+	if (err)
+		tell_down(ship, err == -ECONNREFUSED ? "is not there" : "does not answer");
+	else if (status == 401)
+		tell_token(ship);
+	else
+		tell_down(ship, "answers with an error");
 }
 
 int ship_probe(struct ship *ship)
 {
 	long status;
-	int err = call(ship, "GET", "/healthz", NULL, &status);
+	int err = call(ship, "GET", "/healthz", NULL, PROBE_TIMEOUT_MS, &status);
 
 	return err ? err : status == 200 ? 0 : -EIO;
 }
 
-void ship_tell_down(struct ship *ship, const char *why)
+void ship_look(struct ship *ship)
 {
-	if (!ship->down)
-		log_line("the log server %s %s; records wait on disk; start it: "
-			 "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph",
-			 ship->url, why);
-	ship->down = true;
+	int err = ship_probe(ship);
+
+	if (err)
+		tell_failure(ship, err == -EIO ? 0 : err, 0);
 }
 
-static void tell_up(struct ship *ship)
+bool ship_is_down(const struct ship *ship)
 {
-	if (ship->down)
-		log_line("the log server %s answers again", ship->url);
-	ship->down = false;
+	return ship->told;
 }
 
-/* A record that the server refuses as it is would be refused for ever, and hold up the others. */
+/* A record that the server refuses as it is would hold up the others for ever. */
 static bool is_refusal(long status)
 {
 	return status == 400 || status == 413 || status == 415 || status == 422;
 }
 
-int ship_record(struct ship *ship, const char *json)
+enum ship_result ship_record(struct ship *ship, const char *json)
 {
 	long status;
-	int err = call(ship, "POST", "/api/v1/cycles", json, &status);
+	int err = call(ship, "POST", "/api/v1/cycles", json, CALL_TIMEOUT_MS, &status);
 
-	return err ? err : status == 200 || status == 201 ? 0 : -EIO;
-}
-
-/* Sends one record. True when it left the spool. */
-static bool send_one(struct ship *ship, struct spool *spool, uint64_t number, const char *json)
-{
-	long status;
-	int err = call(ship, "POST", "/api/v1/cycles", json, &status);
-
-	if (err) {
-		ship_tell_down(ship, err == -ECONNREFUSED ? "is not there" : "does not answer");
-		return false;
-	}
-	if (status == 200 || status == 201) {
+	if (!err && (status == 200 || status == 201)) {
 		tell_up(ship);
-		return !spool_drop(spool, number);
+		return SHIP_STORED;
 	}
-	if (is_refusal(status)) {
-		log_line("the log server %s refuses a record with status %ld; it is kept as "
-			 "%s/%020llu.rejected",
-			 ship->url, status, spool->dir, (unsigned long long)number);
-		return !spool_reject(spool, number);
+	if (!err && is_refusal(status)) {
+		tell_up(ship);
+		log_line("the log server %s refuses a record with status %ld", ship->url, status);
+		return SHIP_REFUSED;
 	}
-	ship_tell_down(ship, "answers with an error");
-	return false;
-}
-
-static long time_left_ms(uint64_t end_ns)
-{
-	uint64_t now_ns = boottime_ns();
-	uint64_t left_ms = end_ns > now_ns ? (end_ns - now_ns) / NS_PER_MS : 0;
-
-	return left_ms < CALL_TIMEOUT_MS ? (long)left_ms + 1 : CALL_TIMEOUT_MS;
-}
-
-void ship_pending(struct ship *ship, struct spool *spool, uint64_t budget_ms)
-{
-	uint64_t end_ns = boottime_ns() + budget_ms * NS_PER_MS;
-	bool sent = true;
-
-	while (sent && boottime_ns() < end_ns) {
-		_cleanup_free_ char *json = NULL;
-		uint64_t number;
-		int found = spool_oldest(spool, &number, &json);
-
-		if (found < 0)
-			log_line("cannot read the spool %s: %s", spool->dir, strerror(-found));
-		if (found <= 0)
-			return;
-		ship->timeout_ms = time_left_ms(end_ns);
-		sent = send_one(ship, spool, number, json);
-		ship->timeout_ms = CALL_TIMEOUT_MS;
-	}
+	tell_failure(ship, err, status);
+	return SHIP_FAILED;
 }
 
 int ship_finish(struct ship *ship, const struct run *run)
@@ -131,7 +174,8 @@ int ship_finish(struct ship *ship, const struct run *run)
 	_cleanup_free_ char *json =
 		format_text("{\"boot_id\":\"%s\",\"run_id\":\"%s\"}", run->boot_id, run->run_id);
 	long status;
-	int err = json ? call(ship, "POST", "/api/v1/finish", json, &status) : -ENOMEM;
+	int err = json ? call(ship, "POST", "/api/v1/finish", json, FINISH_TIMEOUT_MS, &status)
+		       : -ENOMEM;
 
 	if (!err && status != 200 && status != 202)
 		err = -EIO;

@@ -1,36 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Sends the spool to pygraph over HTTP. */
+/* Sends records to pygraph over HTTP. */
 #ifndef CMGR_REPORT_SHIP_H
 #define CMGR_REPORT_SHIP_H
 
+#include <stdatomic.h>
+
 #include "engine/http.h"
 #include "report/record.h"
-#include "report/spool.h"
 
 struct ship {
 	struct http_call call;
-	char *url;	 /* "http://127.0.0.1:8000" */
-	long timeout_ms; /* of a call */
-	bool down;	 /* it did not answer the last time, and that has been told */
+	char *url;	   /* "http://127.0.0.1:8000" */
+	unsigned int told; /* what was told of it since it took a record the last time */
 };
+
+enum ship_result {
+	SHIP_STORED,
+	SHIP_REFUSED, /* as it is, and so for ever */
+	SHIP_FAILED,  /* try again */
+};
+
+/*
+ * The value of $CMGR_TOKEN, or NULL when it has none. 0, or -EINVAL with a line logged, when it cannot
+ * be a token: printable ASCII without a space.
+ */
+int ship_token(const char **ret);
 
 int ship_open(const char *url, struct ship *ret);
 void ship_close(struct ship *ship);
 
+/* What pygraph asks for. 0 or -ENOMEM. */
+int ship_authorize(struct ship *ship, const char *token);
+
+/* Calls end at *@end_ns on CLOCK_BOOTTIME at the latest, unless it is 0; it may change meanwhile. */
+void ship_end_at(struct ship *ship, const _Atomic unsigned long long *end_ns);
+
 /* 0 when the log server answers, or -errno. */
 int ship_probe(struct ship *ship);
 
-/* Tells on stderr, once until it answers again, that the log server @why. */
-void ship_tell_down(struct ship *ship, const char *why);
+/* The same; tells on stderr when it does not. */
+void ship_look(struct ship *ship);
 
-/* Sends one record that is not in the spool. 0 when the server has it, or -errno. */
-int ship_record(struct ship *ship, const char *json);
+/* Whether it failed the last time. */
+bool ship_is_down(const struct ship *ship);
 
 /*
- * Sends the oldest records first until the spool is empty, a call fails or @budget_ms are over. A
- * server that goes away or comes back is told on stderr once.
+ * Sends one record. What is wrong with the server is told on stderr once until it takes a record, and so
+ * is that it does again.
  */
-void ship_pending(struct ship *ship, struct spool *spool, uint64_t budget_ms);
+enum ship_result ship_record(struct ship *ship, const char *json);
 
 /* Asks for the final graphs of a run. 0 or -errno, with one line logged. */
 int ship_finish(struct ship *ship, const struct run *run);
