@@ -40,8 +40,9 @@ PYTHON ?= /usr/bin/python3
 KDIR ?= /lib/modules/$(shell uname -r)/build
 BTF ?= /sys/kernel/btf/vmlinux
 
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' kmod/dkms.conf)
 PACKAGES := libbpf libcjson libcurl
-CPPFLAGS += -D_GNU_SOURCE -I. -Iuser -isystem $(BUILD)
+CPPFLAGS += -D_GNU_SOURCE -DCMGR_VERSION=\"$(VERSION)\" -I. -Iuser -isystem $(BUILD)
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wconversion $(if $(CI)$(WERROR),-Werror)
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
@@ -299,6 +300,7 @@ test: test-packages
 	$(Q)$(MAKE) compilers
 	$(Q)test "$$($(MAKE) -s -C docker images DOCKER=echo | grep -c -- '-t cmgr-')" = 4
 	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) cli
 	$(Q)$(MAKE) fault
 	$(Q)$(MAKE) fuzz
 	$(Q)$(MAKE) pytest
@@ -344,6 +346,8 @@ clean:
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
 	$(Q)$(MAKE) -s -C docker clean
+
+include packaging/install.mk
 
 -include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
 .PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults
