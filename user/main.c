@@ -13,6 +13,7 @@
 #include "act/spawn.h"
 #include "cycle.h"
 #include "doctor.h"
+#include "notify.h"
 #include "observe/observe.h"
 #include "observe/window.h"
 #include "replay.h"
@@ -245,6 +246,8 @@ static int loop(struct governor *governor, int timer_fd, int signal_fd)
 	const struct options *options = governor->options;
 	int err = observe_first(governor);
 
+	if (!err)
+		notify_ready(options->interval_s);
 	while (!err) {
 		int tick;
 
@@ -255,12 +258,14 @@ static int loop(struct governor *governor, int timer_fd, int signal_fd)
 			return tick;
 		}
 		if (!tick) {
+			notify("STOPPING=1");
 			log_line("leaving: the last pass, then the final graphs");
 			/* First: what it would create from now on nobody would look at. */
 			unschedule(governor);
 			return cycle_run(governor, true);
 		}
 		err = cycle_run(governor, false);
+		notify("WATCHDOG=1");
 		if (options->cycles && governor->seq >= options->cycles)
 			break;
 	}
