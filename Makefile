@@ -240,7 +240,7 @@ FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(BUILD)/sanitized/user/m
 
 $(BUILD)/fault/doctor.o: $(BUILD)/sanitized/user/doctor.o
 	$(Q)mkdir -p $(@D)
-	$(Q)$(OBJCOPY) $(foreach call,geteuid statfs access,--redefine-sym $(call)=fault_$(call)) $< $@
+	$(Q)$(OBJCOPY) --redefine-sym host_look=fault_host_look $< $@
 
 $(BUILD)/fault/cmgr-bpf: $(FAULT_OBJECTS)
 	$(call say,LINK,$@)
