@@ -356,6 +356,22 @@ static int spawn_command(const struct options *options)
 	return err == -ENOENT ? EXIT_MISSING : err ? EXIT_FAILED : EXIT_DONE;
 }
 
+static void clean_engine(const struct options *options)
+{
+	struct docker *docker;
+	int err = docker_open(options->docker_host, 0, &docker);
+
+	if (err) {
+		log_line(
+			"no engine answers at %s: containers that were created and not started may "
+			"be left",
+			options->docker_host);
+		return;
+	}
+	spawn_clean(docker, true);
+	docker_close(docker);
+}
+
 /* The lock is taken first: what a live daemon uses is not ours to undo. */
 static int cleanup_command(const struct options *options)
 {
@@ -367,6 +383,8 @@ static int cleanup_command(const struct options *options)
 	err = cgroup_cpu_unpin();
 	if (!err)
 		err = schedule_remove();
+	if (!err)
+		clean_engine(options);
 	run_dir_remove(options->run_dir);
 	return err == -EBUSY ? EXIT_RUNNING : err ? EXIT_FAILED : EXIT_DONE;
 }
