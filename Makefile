@@ -19,6 +19,7 @@
 # make exact        as root: the BPF program's account next to the kernel's; SECONDS=, WINDOWS=, CASES=
 # make bench-bpf    as root: what the BPF program costs; ROUNDS=, PARTS=switches|pipe|reading
 # make kmod         the module alone, for the headers in KDIR=
+# make install, uninstall, deb, test-deb, cli: packaging/install.mk tells
 # make clean        removes what was built, but not the guest in build/vm
 # make lint, fmt, vmlinux.h
 # V=1 shows every command.
