@@ -2,7 +2,7 @@
 # Installing, and Debian packages. The Makefile includes this file.
 # make install, uninstall   PREFIX=, DESTDIR=; the module by DKMS, where there is dkms and no DESTDIR
 # make deb                  packages for the Debian that this runs on, in build/deb/
-# make test-deb             the same for Debian 13, installed, run, upgraded and purged in a chroot
+# make test-deb             as root: the same for Debian 13, installed, run, upgraded and purged in a chroot
 # make cli                  the command line, and what is installed
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -81,6 +81,7 @@ deb-tree:
 deb: deb-tree
 	$(call say,DEB,$(DEB))
 	$(Q)tests/host-packages deb
+	$(Q)rm -f $(DEB)/*.deb
 	$(Q)cd $(DEB_TREE) && dpkg-buildpackage -us -uc -b >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }
 	$(Q)ls $(DEB)/*.deb
 

@@ -7,7 +7,7 @@ from .images import images_disk
 from .machine import Machine
 from .product import pack
 from .root import guest_root
-from .step import BUILD, CHECKOUT, run, say, step
+from .step import BUILD, CHECKOUT, run, run_as_root, say, step
 
 TIMEOUT_S = 2400
 PACKAGES = CHECKOUT / "build" / "deb"
@@ -19,8 +19,9 @@ def _disk() -> Path:
     tree.mkdir(parents=True)
     copy_tree(checkout_files("tests/vm", "kmod"), tree)
     with step("packages", f"built in a Debian 13, in {PACKAGES}"):
-        run("package-tree", ["make", "-s", "-C", CHECKOUT, "deb-tree"])
-        run("package-build", [CHECKOUT / "tests" / "packaging" / "deb", PACKAGES, "build"])
+        # By root, as the build in a chroot is: the next one has to be able to remove it.
+        run_as_root("package-tree", ["make", "-s", "-C", CHECKOUT, "deb-tree"])
+        run_as_root("package-build", [CHECKOUT / "tests" / "packaging" / "deb", PACKAGES, "build"])
     (tree / "packages").mkdir()
     for name in ("cmgr-bpf", "cmgr-bpf-dkms", "pygraph"):
         package = next(PACKAGES.glob(f"{name}_*.deb"))
