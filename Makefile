@@ -20,6 +20,7 @@
 # make exact        as root: the BPF program's account next to the kernel's; SECONDS=, WINDOWS=, CASES=
 # make bench-bpf    as root: what the BPF program costs; ROUNDS=, PARTS=switches|pipe|reading
 # make kmod         the module alone, for the headers in KDIR=
+# make install, uninstall, deb, test-deb, cli: packaging/install.mk tells
 # make clean        removes what was built, but not the guest in build/vm
 # make lint, fmt, vmlinux.h
 # V=1 shows every command.
@@ -41,8 +42,9 @@ PYTHON ?= /usr/bin/python3
 KDIR ?= /lib/modules/$(shell uname -r)/build
 BTF ?= /sys/kernel/btf/vmlinux
 
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' kmod/dkms.conf)
 PACKAGES := libbpf libcjson libcurl
-CPPFLAGS += -D_GNU_SOURCE -I. -Iuser -isystem $(BUILD)
+CPPFLAGS += -D_GNU_SOURCE -DCMGR_VERSION=\"$(VERSION)\" -I. -Iuser -isystem $(BUILD)
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wconversion $(if $(CI)$(WERROR),-Werror)
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
@@ -236,7 +238,7 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 
 # The daemon, all of it but the BPF program, for which tests/fault/host.c stands in, as it does for a few
 # calls of the system. With sanitizers, and once without, for strace.
-FAULT_CALLS_doctor := geteuid statfs access
+FAULT_CALLS_doctor := host_look
 FAULT_CALLS_util := clock_gettime
 FAULT_CALLS_main := timerfd_settime
 FAULT_CALLS_spool_file := openat pwrite fsync ftruncate
@@ -331,6 +333,7 @@ test: test-packages
 	$(Q)$(MAKE) compilers
 	$(Q)test "$$($(MAKE) -s -C docker images DOCKER=echo | grep -c -- '-t cmgr-')" = 4
 	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) cli
 	$(Q)$(MAKE) fault
 	$(Q)$(MAKE) fuzz
 	$(Q)$(MAKE) pytest
@@ -376,6 +379,8 @@ clean:
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
 	$(Q)$(MAKE) -s -C docker clean
+
+include packaging/install.mk
 
 -include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
 .PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak

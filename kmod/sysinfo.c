@@ -598,4 +598,4 @@ module_init(sysinfo_init);
 module_exit(sysinfo_exit);
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("Memory of the host, its cgroups and processes in one read of /proc/sysinfo");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(SYSINFO_RELEASE);

@@ -3,181 +3,339 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/vfs.h>
-
-#include <linux/magic.h>
 
 #include "act/schedule.h"
 #include "engine/docker.h"
 #include "report/ship.h"
 #include "util.h"
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
-#define BPF_ROOT    "/sys/fs/bpf"
-#define KERNEL_BTF  "/sys/kernel/btf/vmlinux"
+#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
+#define ENROL	   "sudo mokutil --import /var/lib/dkms/mok.pub"
 
+/* What is wrong and what mends it, or a note on what is well: to be freed, NULL where there is none. */
 struct requirement {
 	const char *name;
-	/* What is wrong and what mends it, to be freed; NULL when all is well. */
-	char *(*problem)(const struct options *options);
-	bool optional;
+	enum verdict (*judge)(const struct doctor_view *view, char **ret_text);
 };
 
-static char *root_problem(const struct options *options)
+static enum verdict judge_root(const struct doctor_view *view, char **ret_text)
 {
-	(void)options;
-	return geteuid() ? strdup("must be run by root; run: sudo ./cmgr-bpf") : NULL;
+	if (view->host.is_root)
+		return VERDICT_OK;
+	*ret_text = strdup("must be run by root; run: sudo ./cmgr-bpf");
+	return VERDICT_MISSING;
 }
 
-static char *module_problem(const struct options *options)
+static enum verdict judge_kernel(const struct doctor_view *view, char **ret_text)
 {
-	if (!access(options->sysinfo, R_OK))
-		return NULL;
-	return format_text("%s is missing: the kernel module is not loaded; run: "
-			   "sudo insmod kmod/sysinfo.ko",
-			   options->sysinfo);
+	const struct host *host = &view->host;
+
+	*ret_text = host->release[0] ? strdup(host->release) : NULL;
+	if (!host->release[0] || host->major > 6 || (host->major == 6 && host->minor >= 1))
+		return VERDICT_OK;
+	free(*ret_text);
+	*ret_text = format_text("Linux %s is older than 6.1; boot a newer one, as Debian 12 has: "
+				"sudo apt-get install linux-image-amd64",
+				host->release);
+	return VERDICT_MISSING;
 }
 
-static bool is_filesystem(const char *path, unsigned long magic)
+static char *tell_unloaded(const struct host *host, const char *sysinfo)
 {
-	struct statfs fs;
+	const char *why = host->secure_boot ? "Secure Boot" : "lockdown or sig_enforce";
 
-	return !statfs(path, &fs) && (unsigned long)fs.f_type == magic;
+	if (host->has_module && host->signed_only)
+		return format_text(
+			"%s is missing: the kernel (%s) loads no module whose signature it "
+			"does not know; enrol the key that DKMS signs with, and restart: " ENROL,
+			sysinfo, why);
+	if (host->has_module)
+		return format_text("%s is missing: the kernel module is not loaded; run: "
+				   "sudo modprobe sysinfo",
+				   sysinfo);
+	if (!host->has_dkms_source)
+		return format_text("%s is missing: the kernel module is not loaded; run: "
+				   "sudo insmod kmod/sysinfo.ko",
+				   sysinfo);
+	if (host->has_headers)
+		return format_text("%s is missing: the kernel module is not built for %s; run: "
+				   "sudo dkms autoinstall && sudo modprobe sysinfo",
+				   sysinfo, host->release);
+	return format_text("%s is missing: the kernel module cannot be built without headers; run: "
+			   "sudo apt-get install linux-headers-%s",
+			   sysinfo, host->release);
 }
 
-static char *cgroup_problem(const struct options *options)
+static enum verdict judge_module(const struct doctor_view *view, char **ret_text)
 {
-	(void)options;
-	if (is_filesystem(CGROUP_ROOT, CGROUP2_SUPER_MAGIC))
-		return NULL;
-	return strdup("cgroup v2 is missing at " CGROUP_ROOT "; boot the kernel with: "
-		      "systemd.unified_cgroup_hierarchy=1");
+	const char *sysinfo = view->options->sysinfo;
+
+	if (view->host.may_read_sysinfo)
+		return VERDICT_OK;
+	*ret_text =
+		view->host.has_sysinfo
+			? format_text("%s may be read by root alone; run: sudo ./cmgr-bpf", sysinfo)
+			: tell_unloaded(&view->host, sysinfo);
+	return VERDICT_MISSING;
 }
 
-static char *btf_problem(const struct options *options)
+static enum verdict judge_signing(const struct doctor_view *view, char **ret_text)
 {
-	(void)options;
-	if (!access(KERNEL_BTF, R_OK))
-		return NULL;
-	return strdup(KERNEL_BTF
-		      " is missing: the kernel tells no types to BPF; boot a kernel built "
-		      "with: CONFIG_DEBUG_INFO_BTF=y");
+	const struct host *host = &view->host;
+
+	if (host->lockdown == LOCKDOWN_CONFIDENTIALITY) {
+		*ret_text =
+			strdup("lockdown=confidentiality: BPF may not read the kernel's memory; "
+			       "boot the kernel with: lockdown=integrity");
+		return VERDICT_WARNING;
+	}
+	if (!host->signed_only) {
+		*ret_text = strdup(host->secure_boot ? "Secure Boot is on, any module is loaded"
+						     : "any module is loaded");
+		return VERDICT_OK;
+	}
+	*ret_text = format_text("signed modules alone are loaded: Secure Boot %s, lockdown %s",
+				host->secure_boot ? "on" : "off",
+				host->lockdown == LOCKDOWN_NONE ? "none" : "integrity");
+	if (host->has_sysinfo || !*ret_text)
+		return VERDICT_OK;
+	free(*ret_text);
+	*ret_text =
+		format_text("signed modules alone are loaded: Secure Boot %s, lockdown %s; enrol "
+			    "the key that DKMS signs with: " ENROL,
+			    host->secure_boot ? "on" : "off",
+			    host->lockdown == LOCKDOWN_NONE ? "none" : "integrity");
+	return VERDICT_WARNING;
 }
 
-static char *bpffs_problem(const struct options *options)
+static enum verdict judge_cgroups(const struct doctor_view *view, char **ret_text)
 {
-	(void)options;
-	if (is_filesystem(BPF_ROOT, BPF_FS_MAGIC))
-		return NULL;
-	return strdup("the BPF file system is missing; run: sudo mount -t bpf bpf " BPF_ROOT);
+	static const char *const instead[] = {
+		[CGROUPS_NONE] = "no cgroup file system is there",
+		[CGROUPS_V1] = "version 1 is there",
+		[CGROUPS_HYBRID] = "a hybrid is there, whose controllers are of version 1",
+	};
+
+	if (view->host.cgroups == CGROUPS_V2)
+		return VERDICT_OK;
+	*ret_text = format_text("cgroup v2 is missing at /sys/fs/cgroup: %s; boot the kernel with: "
+				"systemd.unified_cgroup_hierarchy=1",
+				instead[view->host.cgroups]);
+	return VERDICT_MISSING;
 }
 
-static char *engine_error(const struct options *options, int err)
+static enum verdict judge_btf(const struct doctor_view *view, char **ret_text)
 {
-	if (err == -EPROTONOSUPPORT)
+	if (view->host.has_btf)
+		return VERDICT_OK;
+	*ret_text =
+		strdup(KERNEL_BTF " is missing: the kernel tells no types to BPF; boot a kernel "
+				  "built with: CONFIG_DEBUG_INFO_BTF=y");
+	return VERDICT_MISSING;
+}
+
+static enum verdict judge_bpffs(const struct doctor_view *view, char **ret_text)
+{
+	if (view->host.has_bpffs)
+		return VERDICT_OK;
+	*ret_text =
+		strdup("the BPF file system is missing; run: sudo mount -t bpf bpf /sys/fs/bpf");
+	return VERDICT_MISSING;
+}
+
+/* Another engine's socket is named where ours is not there. */
+static char *engine_error(const char *url, const char *other, int err)
+{
+	switch (err) {
+	case -EPROTONOSUPPORT:
 		return format_text("the engine's URL '%s' is not of the form unix:///PATH; run: "
 				   "cmgr-bpf --docker-host unix:///var/run/docker.sock",
-				   options->docker_host);
-	if (err == -ECONNREFUSED)
+				   url);
+	case -EACCES:
+	case -EPERM:
+		return format_text("no right to use the Docker socket %s; run: sudo ./cmgr-bpf",
+				   url);
+	case -ENOENT:
+		if (other)
+			return format_text(
+				"no Docker engine has a socket at %s, but a rootless one "
+				"or Podman has: cmgr-bpf --docker-host unix://%s",
+				url, other);
+		return format_text("no Docker engine has a socket at %s; run: "
+				   "sudo systemctl start docker",
+				   url);
+	case -ECONNREFUSED:
 		return format_text(
-			"no Docker engine answers at %s; run: sudo systemctl start docker",
-			options->docker_host);
-	return format_text("what answers at %s is no Docker engine that we can use (%s); run: "
-			   "sudo systemctl restart docker",
-			   options->docker_host, strerror(-err));
+			"no Docker engine answers at %s; run: sudo systemctl start docker", url);
+	default:
+		return format_text(
+			"what answers at %s is no Docker engine that we can use (%s); run: "
+			"sudo systemctl restart docker",
+			url, strerror(-err));
+	}
 }
 
-static char *engine_problem(const struct options *options)
+static enum verdict judge_about(const struct engine_about *about, char **ret_text)
 {
-	struct docker *docker = NULL;
-	int err = docker_open(options->docker_host, 0, &docker);
-
-	docker_close(docker);
-	return err ? engine_error(options, err) : NULL;
+	if (about->no_cgroups) {
+		*ret_text =
+			format_text("%s %s gives its containers no cgroups; let systemd delegate "
+				    "them to its user: sudo systemctl edit user@.service",
+				    about->is_podman ? "Podman" : "Docker", about->version);
+		return VERDICT_MISSING;
+	}
+	*ret_text = format_text("%s%s %s%s", about->is_rootless ? "rootless " : "",
+				about->is_podman ? "Podman" : "Docker", about->version,
+				about->is_podman ? " by Docker's API, which is not tested; for "
+						   "Docker: sudo apt-get install docker.io"
+						 : "");
+	return about->is_podman ? VERDICT_WARNING : VERDICT_OK;
 }
 
-static char *cron_problem(const struct options *options)
+static enum verdict judge_engine(const struct doctor_view *view, char **ret_text)
 {
-	if (options->no_cron || options->dry_run || !access(SCHEDULE_DIR, W_OK | X_OK))
-		return NULL;
-	return strdup(SCHEDULE_DIR " is missing: there is no cron; install cron (Debian) or "
-				   "cronie (Arch, Fedora), or use --no-cron");
+	const char *url = view->options->docker_host;
+
+	if (!view->engine_err)
+		return judge_about(&view->about, ret_text);
+	*ret_text = engine_error(url, view->host.other_socket, view->engine_err);
+	return VERDICT_MISSING;
 }
 
-static char *log_problem(const struct options *options)
+static enum verdict judge_cron(const struct doctor_view *view, char **ret_text)
+{
+	const struct options *options = view->options;
+
+	if (options->no_cron || options->dry_run || view->host.has_cron)
+		return VERDICT_OK;
+	*ret_text = strdup(SCHEDULE_DIR " is missing: there is no cron; install cron (Debian) or "
+					"cronie (Arch, Fedora), or use --no-cron");
+	return VERDICT_MISSING;
+}
+
+static enum verdict judge_log(const struct doctor_view *view, char **ret_text)
+{
+	if (view->options->no_log || !view->log_err)
+		return VERDICT_OK;
+	*ret_text =
+		format_text("no log server answers at %s; records wait on disk; run: "
+			    "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph",
+			    view->options->log_url);
+	return VERDICT_WARNING;
+}
+
+static const struct requirement requirements[] = {
+	{"root", judge_root},
+	{"kernel", judge_kernel},
+	{"kernel module", judge_module},
+	{"module signing", judge_signing},
+	{"cgroup v2", judge_cgroups},
+	{"kernel BTF", judge_btf},
+	{"BPF file system", judge_bpffs},
+	{"Docker engine", judge_engine},
+	{"cron", judge_cron},
+	{"log server", judge_log},
+};
+
+size_t doctor_judge(const struct doctor_view *view, struct finding *ret)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(requirements); i++) {
+		ret[i] = (struct finding){.name = requirements[i].name};
+		ret[i].verdict = requirements[i].judge(view, &ret[i].text);
+	}
+	return i;
+}
+
+static int log_server_error(const struct options *options)
 {
 	struct ship ship;
 	int err;
 
 	if (options->no_log)
-		return NULL;
+		return 0;
 	err = ship_open(options->log_url, &ship);
 	if (!err) {
 		err = ship_probe(&ship);
 		ship_close(&ship);
 	}
-	if (!err)
-		return NULL;
-	return format_text("no log server answers at %s; records wait on disk; run: "
-			   "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph",
-			   options->log_url);
+	return err;
 }
 
-static const struct requirement requirements[] = {
-	{"root", root_problem, false},
-	{"kernel module", module_problem, false},
-	{"cgroup v2", cgroup_problem, false},
-	{"kernel BTF", btf_problem, false},
-	{"BPF file system", bpffs_problem, false},
-	{"Docker engine", engine_problem, false},
-	{"cron", cron_problem, false},
-	{"log server", log_problem, true},
-};
+/* For a run it is enough that the engine answers. */
+static int engine_opens(const struct options *options)
+{
+	struct docker *docker = NULL;
+	int err = docker_open(options->docker_host, 0, &docker);
+
+	docker_close(docker);
+	if (err == -ECONNREFUSED && engine_reach(options->docker_host))
+		err = engine_reach(options->docker_host);
+	return err;
+}
+
+static void view_free(struct doctor_view *view)
+{
+	host_free(&view->host);
+	engine_about_free(&view->about);
+}
+
+static void findings_free(struct finding *findings, size_t count)
+{
+	while (count--)
+		free(findings[count].text);
+}
 
 int doctor_require(const struct options *options)
 {
-	size_t i;
+	struct doctor_view view = {.options = options};
+	struct finding findings[DOCTOR_FINDINGS];
+	size_t i, count;
+	int status = 0;
 
-	for (i = 0; i < ARRAY_SIZE(requirements); i++) {
-		_cleanup_free_ char *problem = NULL;
-
-		if (requirements[i].optional)
+	host_look("", options->sysinfo, &view.host);
+	view.engine_err = engine_opens(options);
+	count = doctor_judge(&view, findings);
+	for (i = 0; i < count && !status; i++) {
+		if (findings[i].verdict != VERDICT_MISSING)
 			continue;
-		problem = requirements[i].problem(options);
-		if (problem) {
-			log_line("%s", problem);
-			return EXIT_MISSING;
-		}
+		log_line("%s", findings[i].text ? findings[i].text : strerror(ENOMEM));
+		status = EXIT_MISSING;
 	}
-	return 0;
+	findings_free(findings, count);
+	view_free(&view);
+	return status;
 }
 
 int doctor_report(const struct options *options)
 {
+	static const char *const words[] = {"ok", "warning", "missing"};
+	struct doctor_view view = {.options = options};
+	struct finding findings[DOCTOR_FINDINGS];
 	int status = EXIT_DONE;
-	size_t i;
+	size_t i, count;
 
-	/* Without root the other checks would blame what is only unreadable. */
-	if (geteuid()) {
-		log_line("must be run by root; run: sudo ./cmgr-bpf doctor");
-		return EXIT_MISSING;
-	}
-	for (i = 0; i < ARRAY_SIZE(requirements); i++) {
-		_cleanup_free_ char *problem = requirements[i].problem(options);
-		const char *verdict = !problem			 ? "ok"
-				      : requirements[i].optional ? "warning"
-								 : "missing";
+	host_look("", options->sysinfo, &view.host);
+	view.engine_err = engine_ask(options->docker_host, &view.about);
+	view.log_err = log_server_error(options);
+	count = doctor_judge(&view, findings);
+	for (i = 0; i < count; i++) {
+		const struct finding *finding = &findings[i];
 
-		printf("%-8s %-16s %s\n", verdict, requirements[i].name, problem ? problem : "");
-		if (problem && !requirements[i].optional)
+		printf("%-8s %-16s %s\n", words[finding->verdict], finding->name,
+		       finding->text ? finding->text : "");
+		if (finding->verdict == VERDICT_MISSING)
 			status = EXIT_MISSING;
 	}
+	findings_free(findings, count);
+	view_free(&view);
 	return status;
 }
 
 int doctor_engine_missing(const struct options *options, int err)
 {
-	_cleanup_free_ char *problem = engine_error(options, err);
+	_cleanup_free_ char *problem = engine_error(options->docker_host, NULL, err);
 
 	log_line("%s", problem ? problem : strerror(ENOMEM));
 	return EXIT_MISSING;

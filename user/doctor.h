@@ -3,7 +3,35 @@
 #ifndef CMGR_DOCTOR_H
 #define CMGR_DOCTOR_H
 
+#include "engine/about.h"
+#include "host.h"
 #include "options.h"
+
+#define DOCTOR_FINDINGS 10
+
+enum verdict {
+	VERDICT_OK,
+	VERDICT_WARNING, /* it runs all the same */
+	VERDICT_MISSING,
+};
+
+/* All that is judged. */
+struct doctor_view {
+	const struct options *options;
+	struct host host;
+	int engine_err; /* of engine_ask(); the rest tells of the engine when it is 0 */
+	struct engine_about about;
+	int log_err; /* of ship_probe() */
+};
+
+struct finding {
+	const char *name;
+	enum verdict verdict;
+	char *text; /* what is wrong and mends it, or a note; to be freed, may be NULL */
+};
+
+/* Fills DOCTOR_FINDINGS findings, pure; how many there are. */
+size_t doctor_judge(const struct doctor_view *view, struct finding *ret);
 
 /* Logs the first requirement that is not met. 0 or EXIT_MISSING. */
 int doctor_require(const struct options *options);

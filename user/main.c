@@ -12,6 +12,7 @@
 #include "cycle.h"
 #include "doctor.h"
 #include "leave.h"
+#include "notify.h"
 #include "observe/observe.h"
 #include "replay.h"
 #include "report/export.h"
@@ -81,6 +82,8 @@ static int loop(struct governor *governor, int timer_fd)
 	const struct options *options = governor->options;
 	int err = observe_first(governor);
 
+	if (!err)
+		notify_ready(options->interval_s);
 	while (!err) {
 		int tick;
 
@@ -92,12 +95,14 @@ static int loop(struct governor *governor, int timer_fd)
 			return tick;
 		}
 		if (!tick) {
+			notify("STOPPING=1");
 			log_line("leaving: the last pass, then the final graphs");
 			/* First: what it would create from now on nobody would look at. */
 			unschedule(governor);
 			return cycle_run(governor, true);
 		}
 		err = cycle_run(governor, false);
+		notify("WATCHDOG=1");
 		if (options->cycles && governor->seq >= options->cycles)
 			break;
 	}
@@ -203,13 +208,32 @@ static int spawn_command(const struct options *options)
 	return err == -ENOENT ? EXIT_MISSING : err ? EXIT_FAILED : EXIT_DONE;
 }
 
+static void clean_engine(const struct options *options)
+{
+	struct docker *docker;
+	int err = docker_open(options->docker_host, 0, &docker);
+
+	if (err) {
+		log_line(
+			"no engine answers at %s: containers that were created and not started may "
+			"be left",
+			options->docker_host);
+		return;
+	}
+	spawn_clean(docker, true);
+	docker_close(docker);
+}
+
 /* The locks are taken first: what a live daemon uses is not ours to undo. */
 static int cleanup_command(const struct options *options)
 {
 	struct claim claim;
 	int status = claim_take(options, &claim);
 
-	return status ? status : claim_release(options, &claim);
+	if (status)
+		return status;
+	clean_engine(options);
+	return claim_release(options, &claim);
 }
 
 /* The two commands that need an engine, and no other kind of one than there is. */

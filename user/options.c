@@ -5,11 +5,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "help.h"
 #include "util.h"
 
 #define DEFAULT_DOCKER_HOST "unix:///var/run/docker.sock"
-
-const char *argp_program_version = "cmgr-bpf 0.1.0";
 
 enum {
 	KEY_INTERVAL = 256,
@@ -33,36 +32,41 @@ enum {
 	KEY_SYSINFO,
 	KEY_STATE_DIR,
 	KEY_RUN_DIR,
+	KEY_USAGE,
+	KEY_HELP = '?',
+	KEY_VERSION = 'V',
 	KEY_OUTPUT = 'o',
 	KEY_COUNT = 'n',
 };
 
+/* What they do is told in help.c. */
 static const struct argp_option argp_options[] = {
-	{"interval", KEY_INTERVAL, "SECONDS", 0, "length of a cycle (10)", 1},
-	{"cycles", KEY_CYCLES, "N", 0, "end after N cycles", 1},
-	{"once", KEY_ONCE, NULL, 0, "the same as --cycles 1", 1},
-	{"keep-high", KEY_KEEP_HIGH, "N", 0, "highest consumers kept (2)", 2},
-	{"keep-low", KEY_KEEP_LOW, "N", 0, "lowest consumers kept (3)", 2},
-	{"rank", KEY_RANK, "KEY", 0, "dominant, cpu, memory or demand (dominant)", 2},
-	{"scope", KEY_SCOPE, "SCOPE", 0, "label: those labelled cmgr.managed=true; all (label)", 2},
-	{"protect", KEY_PROTECT, "NAME", 0, "never touch this container; may be repeated", 2},
-	{"min-age", KEY_MIN_AGE, "SECONDS", 0, "younger ones are not ranked (10)", 2},
-	{"action", KEY_ACTION, "ACTION", 0, "remove, stop or pause (remove)", 3},
-	{"dry-run", KEY_DRY_RUN, NULL, 0, "decide and report, touch nothing", 3},
-	{"no-cron", KEY_NO_CRON, NULL, 0, "install no cron entry", 3},
-	{"spawn-count", KEY_SPAWN_COUNT, "N", 0, "containers that cron creates a minute (10)", 3},
-	{"json", KEY_JSON, NULL, 0, "one JSON line a cycle on stdout", 4},
-	{"record", KEY_RECORD, "FILE", 0, "append what each cycle was told, for 'replay'", 4},
-	{"log-url", KEY_LOG_URL, "URL", 0, "pygraph (http://127.0.0.1:8000)", 4},
-	{"no-log", KEY_NO_LOG, NULL, 0, "send no records", 4},
-	{"docker-host", KEY_DOCKER_HOST, "URL", 0,
-	 "the engine ($DOCKER_HOST or " DEFAULT_DOCKER_HOST ")", 5},
-	{"sysinfo", KEY_SYSINFO, "PATH", 0, "the module's file (/proc/sysinfo)", 5},
-	{"state-dir", KEY_STATE_DIR, "DIR", 0, "records that wait (/var/lib/cmgr-bpf)", 5},
-	{"run-dir", KEY_RUN_DIR, "DIR", 0,
-	 "lock and sysinfo.json (/run/cmgr-bpf); spawn: only while the daemon there runs", 5},
-	{"output", KEY_OUTPUT, "FILE", 0, "snapshot: write to FILE instead of stdout", 6},
-	{"count", KEY_COUNT, "N", 0, "spawn: how many containers (10)", 6},
+	{"interval", KEY_INTERVAL, "SECONDS", 0, NULL, 0},
+	{"cycles", KEY_CYCLES, "N", 0, NULL, 0},
+	{"once", KEY_ONCE, NULL, 0, NULL, 0},
+	{"keep-high", KEY_KEEP_HIGH, "N", 0, NULL, 0},
+	{"keep-low", KEY_KEEP_LOW, "N", 0, NULL, 0},
+	{"rank", KEY_RANK, "KEY", 0, NULL, 0},
+	{"scope", KEY_SCOPE, "SCOPE", 0, NULL, 0},
+	{"protect", KEY_PROTECT, "NAME", 0, NULL, 0},
+	{"min-age", KEY_MIN_AGE, "SECONDS", 0, NULL, 0},
+	{"action", KEY_ACTION, "ACTION", 0, NULL, 0},
+	{"dry-run", KEY_DRY_RUN, NULL, 0, NULL, 0},
+	{"no-cron", KEY_NO_CRON, NULL, 0, NULL, 0},
+	{"spawn-count", KEY_SPAWN_COUNT, "N", 0, NULL, 0},
+	{"json", KEY_JSON, NULL, 0, NULL, 0},
+	{"record", KEY_RECORD, "FILE", 0, NULL, 0},
+	{"log-url", KEY_LOG_URL, "URL", 0, NULL, 0},
+	{"no-log", KEY_NO_LOG, NULL, 0, NULL, 0},
+	{"docker-host", KEY_DOCKER_HOST, "URL", 0, NULL, 0},
+	{"sysinfo", KEY_SYSINFO, "PATH", 0, NULL, 0},
+	{"state-dir", KEY_STATE_DIR, "DIR", 0, NULL, 0},
+	{"run-dir", KEY_RUN_DIR, "DIR", 0, NULL, 0},
+	{"output", KEY_OUTPUT, "FILE", 0, NULL, 0},
+	{"count", KEY_COUNT, "N", 0, NULL, 0},
+	{"help", KEY_HELP, NULL, 0, NULL, 0},
+	{"usage", KEY_USAGE, NULL, 0, NULL, 0},
+	{"version", KEY_VERSION, NULL, 0, NULL, 0},
 	{},
 };
 
@@ -73,7 +77,7 @@ static const struct {
 } own_keys[] = {
 	{COMMAND_SNAPSHOT, {KEY_OUTPUT, KEY_SYSINFO}},
 	{COMMAND_SPAWN, {KEY_COUNT, KEY_DOCKER_HOST, KEY_RUN_DIR}},
-	{COMMAND_CLEANUP, {KEY_RUN_DIR, KEY_STATE_DIR}},
+	{COMMAND_CLEANUP, {KEY_DOCKER_HOST, KEY_RUN_DIR, KEY_STATE_DIR}},
 	{COMMAND_REPLAY,
 	 {KEY_KEEP_HIGH, KEY_KEEP_LOW, KEY_RANK, KEY_SCOPE, KEY_PROTECT, KEY_MIN_AGE, KEY_ACTION,
 	  KEY_JSON}},
@@ -97,6 +101,12 @@ static bool takes(enum command command, int key)
 		return false;
 	}
 	return key != KEY_OUTPUT && key != KEY_COUNT;
+}
+
+/* Every command does. */
+static bool tells_of_itself(int key)
+{
+	return key == KEY_HELP || key == KEY_USAGE || key == KEY_VERSION;
 }
 
 static const char *option_name(int key)
@@ -134,6 +144,14 @@ static unsigned int choice(const struct argp_state *state, int key, const char *
 	return 0;
 }
 
+static char *not_empty(const struct argp_state *state, int key, char *arg)
+{
+	if (!*arg)
+		argp_error(state, "--%s takes a %s, not an empty text", option_name(key),
+			   key == KEY_PROTECT ? "container's name" : "path");
+	return arg;
+}
+
 static void add_protect(struct policy *policy, const struct argp_state *state, char *name)
 {
 	if (grow_array((void **)&policy->protect, policy->protect_count, sizeof(name)))
@@ -162,7 +180,7 @@ static bool parse_policy(int key, char *arg, const struct argp_state *state, str
 		policy->scope_all = choice(state, key, arg, scopes, "label or all");
 		return true;
 	case KEY_PROTECT:
-		add_protect(policy, state, arg);
+		add_protect(policy, state, not_empty(state, key, arg));
 		return true;
 	case KEY_MIN_AGE:
 		policy->min_age_ns = number(state, key, arg, 0, POLICY_MAX_SECONDS) * NS_PER_S;
@@ -207,8 +225,7 @@ static const char *absolute(const struct argp_state *state, int key, const char 
 	return arg;
 }
 
-static bool parse_place(int key, const char *arg, const struct argp_state *state,
-			struct options *options)
+static bool parse_place(int key, char *arg, const struct argp_state *state, struct options *options)
 {
 	switch (key) {
 	case KEY_DOCKER_HOST:
@@ -218,7 +235,7 @@ static bool parse_place(int key, const char *arg, const struct argp_state *state
 		options->log_url = arg;
 		return true;
 	case KEY_SYSINFO:
-		options->sysinfo = arg;
+		options->sysinfo = not_empty(state, key, arg);
 		return true;
 	case KEY_STATE_DIR:
 		options->state_dir = absolute(state, key, arg);
@@ -228,20 +245,30 @@ static bool parse_place(int key, const char *arg, const struct argp_state *state
 		options->spawn_with_daemon = true;
 		return true;
 	case KEY_RECORD:
-		options->record = arg;
+		options->record = not_empty(state, key, arg);
 		return true;
 	case KEY_OUTPUT:
-		options->output = arg;
+		options->output = not_empty(state, key, arg);
 		return true;
 	default:
 		return false;
 	}
 }
 
+static void tell(int key, enum command command)
+{
+	int err = key == KEY_VERSION ? puts("cmgr-bpf " CMGR_VERSION)
+				     : fputs(help_text(command), stdout);
+
+	exit(err == EOF || fflush(stdout) ? EXIT_FAILED : EXIT_DONE);
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
 
+	if (tells_of_itself(key))
+		tell(key, options->command);
 	if (option_name(key) && !takes(options->command, key))
 		argp_error(state, "--%s does not go with '%s'", option_name(key),
 			   command_names[options->command]);
@@ -282,15 +309,6 @@ static const struct argp argp = {
 	.options = argp_options,
 	.parser = parse_option,
 	.args_doc = "[run|snapshot|spawn|replay FILE|doctor|cleanup]",
-	.doc = "Keep the highest and the lowest consumers among a host's containers and remove the "
-	       "rest.\v"
-	       "The command comes first, then its options.\n\n"
-	       "run (default): the loop. snapshot: the kernel module's reading as JSON. spawn: create "
-	       "random workload containers. replay: decide again on what --record kept, touching "
-	       "nothing. doctor: check what is required. cleanup: undo what a "
-	       "killed run left behind.\n\n"
-	       "Exit codes: 0 done, 1 failed while running, 2 bad usage, 3 something required is "
-	       "missing, 4 already running.",
 };
 
 static enum command parse_command(const char *name)
@@ -330,7 +348,7 @@ void options_parse(int argc, char **argv, struct options *ret)
 		argc--;
 		argv++;
 	}
-	argp_parse(&argp, argc, argv, 0, NULL, ret);
+	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, ret);
 }
 
 static bool is_given(const struct options *options, int key)

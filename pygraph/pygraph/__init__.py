@@ -13,7 +13,7 @@ from . import display, graphs, ingest, lines, metrics, pages, views
 from .graphs import Gallery, Worker
 from .store import Store
 
-__version__ = "1.0.0"
+__version__ = "0.1.0"
 
 BODY_MAX_BYTES = 16 * 1024 * 1024
 HEADERS = {

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-REASONS = {200: "OK", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 404: "Not Found",
+REASONS = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 404: "Not Found",
            409: "Conflict", 500: "Internal Server Error", 503: "Service Unavailable"}
 ROUTE = re.compile(r"(?:/v1\.(\d+))?(/version|/containers/json|/containers/([^/?]+)(/\w+)?)(?:\?(.*))?")
 ENDLESS_CHUNK = b"x" * 65536
@@ -52,6 +52,7 @@ class Request:
     kind: str  # version, list, inspect, DELETE, stop, pause
     id: str
     minor: int | None
+    body: bytes = b""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id[:12]}".strip()
@@ -140,7 +141,10 @@ class Engine:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+        length = re.search(rb"\r\nContent-Length: (\d+)", head, re.I)
+        body = await reader.readexactly(int(length[1])) if length else b""
         request = self._note(method, path)
+        request.body = body
         fault = self.script(request) or Fault()
         if fault.before:
             fault.before()

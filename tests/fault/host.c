@@ -17,11 +17,9 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/timerfd.h>
-#include <sys/vfs.h>
 #include <time.h>
 
-#include <linux/magic.h>
-
+#include "host.h"
 #include "observe/cgroup_cpu.h"
 #include "observe/pins.h"
 #include "report/limits.h"
@@ -93,10 +91,8 @@ static bool pins(void)
 	return getenv("CMGR_FAULT_PINS");
 }
 
-/* doctor.o calls these in place of the C library's. */
-uid_t fault_geteuid(void);
-int fault_statfs(const char *path, struct statfs *ret);
-int fault_access(const char *path, int mode);
+/* doctor.o calls this in place of host_look(). */
+void fault_host_look(const char *root, const char *sysinfo, struct host *ret);
 /* spool_file.o does. */
 ssize_t fault_pwrite(int fd, const void *data, size_t size, off_t offset);
 int fault_fsync(int fd);
@@ -177,22 +173,13 @@ int fault_openat(int fd, const char *path, int flags, ...)
 	return disk_fails("openat") ? -1 : openat(fd, path, flags, 0600);
 }
 
-uid_t fault_geteuid(void)
+void fault_host_look(const char *root, const char *sysinfo, struct host *ret)
 {
-	return 0;
-}
-
-int fault_statfs(const char *path, struct statfs *ret)
-{
-	*ret = (struct statfs){
-		.f_type = strcmp(path, "/sys/fs/bpf") ? CGROUP2_SUPER_MAGIC : BPF_FS_MAGIC,
-	};
-	return 0;
-}
-
-int fault_access(const char *path, int mode)
-{
-	return strncmp(path, "/sys/", 5) ? access(path, mode) : 0;
+	host_look(root, sysinfo, ret);
+	ret->is_root = ret->has_btf = ret->has_bpffs = true;
+	ret->major = 6;
+	ret->minor = 1;
+	ret->cgroups = CGROUPS_V2;
 }
 
 int cgroup_cpu_open(const struct cgroup_cpu_sizes *sizes, struct cgroup_cpu_source **ret)

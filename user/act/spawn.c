@@ -2,6 +2,7 @@
 #include "act/spawn.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -11,6 +12,9 @@
 #define NAME_LENGTH 8
 #define NAME_TRIES  4
 #define MIB	    (1ULL << 20)
+
+/* More than creating and starting one takes, at most: until then somebody may have it in hand. */
+#define UNSTARTED_AGE_S 150
 
 /* The images of docker/; each takes one number from its environment. */
 static const struct workload {
@@ -99,11 +103,53 @@ static int spawn_one(struct docker *docker)
 	return err;
 }
 
+void spawn_clean(struct docker *docker, bool all)
+{
+	unsigned int count;
+	int err = docker_remove_unstarted(docker, all ? 0 : UNSTARTED_AGE_S, &count);
+
+	if (err)
+		log_line("cannot look for containers that were created and not started: %s",
+			 strerror(-err));
+	if (count)
+		log_line("removed containers that were created and not started: count=%u", count);
+}
+
+/* The signals that end a command. What the caller ignores stays ignored. */
+static sigset_t ending_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction old;
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (!sigaction(numbers[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaddset(&set, numbers[i]);
+	return set;
+}
+
+static bool is_told_to_end(const sigset_t *ending)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	sigandset(&pending, &pending, ending);
+	return !sigisemptyset(&pending);
+}
+
 int spawn(struct docker *docker, unsigned int count, const char *run_dir)
 {
+	sigset_t ending = ending_signals(), before;
 	int err = 0;
 
-	while (!err && count-- && (!run_dir || run_dir_in_use(run_dir)))
+	sigprocmask(SIG_BLOCK, &ending, &before);
+	spawn_clean(docker, false);
+	while (!err && count-- && !is_told_to_end(&ending) && (!run_dir || run_dir_in_use(run_dir)))
 		err = spawn_one(docker);
+	fflush(stdout);
+	/* One that waits ends us here. */
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return err;
 }

@@ -8,8 +8,15 @@
 /*
  * Starts @count containers of random workload images under random names of 8 characters, each told
  * on stdout. With @run_dir it stops early once no daemon runs there: what cron has begun must not
- * outlive the daemon. 0, or -errno of the first that failed, with one line logged.
+ * outlive the daemon. SIGINT, SIGTERM and SIGHUP take effect once the container in hand has started. What
+ * a killed one has left created is removed first. 0, or -errno of the first that failed, with one line logged.
  */
 int spawn(struct docker *docker, unsigned int count, const char *run_dir);
+
+/*
+ * Removes what a killed spawn() has created and not started, @all of it or what nobody has in hand any
+ * more. What fails or was removed is told in one line each.
+ */
+void spawn_clean(struct docker *docker, bool all);
 
 #endif

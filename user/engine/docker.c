@@ -38,7 +38,7 @@ static int parse_labels(const cJSON *labels, bool *ret_managed, bool *ret_protec
 	return 0;
 }
 
-static int copy_id(const char *id, char *ret)
+int docker_copy_id(const char *id, char *ret)
 {
 	if (!id || strlen(id) != CONTAINER_ID_DIGITS ||
 	    strspn(id, "0123456789abcdef") != CONTAINER_ID_DIGITS)
@@ -154,8 +154,8 @@ void docker_close(struct docker *docker)
 	free(docker);
 }
 
-static int prepare(const struct docker *docker, struct http_call *call, const char *method,
-		   const char *path, const char *json, long timeout_ms)
+int docker_call_set(const struct docker *docker, struct http_call *call, const char *method,
+		    const char *path, const char *json, long timeout_ms)
 {
 	_cleanup_free_ char *url = format_text("http://docker/v1.%u%s", docker->api_minor, path);
 
@@ -207,7 +207,7 @@ static int parse_container(const struct docker *docker, const cJSON *json, struc
 	    json_member(json, "Labels", &labels) || json_member(json, "Ports", &ports))
 		return -EBADMSG;
 	name = own_name(names);
-	if (!name || copy_id(id, c->id) ||
+	if (!name || docker_copy_id(id, c->id) ||
 	    parse_labels(labels, &c->managed, &c->labelled_protect) ||
 	    parse_ports(ports, docker->log_port, &c->is_log_server))
 		return -EBADMSG;
@@ -276,7 +276,8 @@ static int list_result(struct docker *docker, struct container_list *ret)
 int docker_list(struct docker *docker, struct container_list *ret, char **ret_why)
 {
 	long status;
-	int err = prepare(docker, &docker->call, "GET", "/containers/json", NULL, CALL_TIMEOUT_MS);
+	int err = docker_call_set(docker, &docker->call, "GET", "/containers/json", NULL,
+				  CALL_TIMEOUT_MS);
 
 	docker->call.limit = LIST_LIMIT;
 	if (!err)
@@ -324,12 +325,14 @@ void docker_state_free(struct docker_state *state)
 /* The body of a create request, to be freed, or NULL. */
 static char *spec_json(const struct docker_spec *spec)
 {
-	cJSON *json = cJSON_CreateObject(), *env, *host;
+	cJSON *json = cJSON_CreateObject(), *labels, *env, *host;
 	char *text = NULL;
 	size_t i;
 
 	cJSON_AddStringToObject(json, "Image", spec->image);
-	cJSON_AddStringToObject(cJSON_AddObjectToObject(json, "Labels"), LABEL_MANAGED, "true");
+	labels = cJSON_AddObjectToObject(json, "Labels");
+	cJSON_AddStringToObject(labels, LABEL_MANAGED, "true");
+	cJSON_AddStringToObject(labels, LABEL_SPAWNED, "true");
 	env = cJSON_AddArrayToObject(json, "Env");
 	for (i = 0; spec->env[i]; i++)
 		cJSON_AddItemToArray(env, cJSON_CreateString(spec->env[i]));
@@ -352,7 +355,7 @@ static int create_result(struct docker *docker, long status, char *ret_id)
 	reply = http_call_json(&docker->call);
 	err = json_string(reply, "Id", false, &id);
 	if (!err)
-		err = copy_id(id, ret_id);
+		err = docker_copy_id(id, ret_id);
 	cJSON_Delete(reply);
 	return err;
 }
@@ -366,7 +369,8 @@ static int create(struct docker *docker, const struct docker_spec *spec, char *r
 	int call_err = -ENOMEM, err;
 
 	if (json && path)
-		call_err = prepare(docker, &docker->call, "POST", path, json, ACTION_TIMEOUT_MS);
+		call_err = docker_call_set(docker, &docker->call, "POST", path, json,
+					   ACTION_TIMEOUT_MS);
 	if (!call_err)
 		call_err = http_call_run(&docker->call, &status);
 	err = call_err ? call_err : create_result(docker, status, ret_id);
@@ -382,7 +386,7 @@ static int start(struct docker *docker, const char *id, char **ret_why)
 	int err = -ENOMEM;
 
 	if (path)
-		err = prepare(docker, &docker->call, "POST", path, NULL, ACTION_TIMEOUT_MS);
+		err = docker_call_set(docker, &docker->call, "POST", path, NULL, ACTION_TIMEOUT_MS);
 	if (!err)
 		err = http_call_run(&docker->call, &status);
 	if (!err && (status == 204 || status == 304))
@@ -415,7 +419,7 @@ int docker_call_inspect(const struct docker *docker, struct http_call *call, con
 {
 	_cleanup_free_ char *path = format_text("/containers/%s/json", id);
 
-	return path ? prepare(docker, call, "GET", path, NULL, CALL_TIMEOUT_MS) : -ENOMEM;
+	return path ? docker_call_set(docker, call, "GET", path, NULL, CALL_TIMEOUT_MS) : -ENOMEM;
 }
 
 /* Without v=1: volumes are never removed. */
@@ -439,7 +443,8 @@ int docker_call_action(const struct docker *docker, struct http_call *call, cons
 	case ACTION_KEEP:
 		return -EINVAL;
 	}
-	return path ? prepare(docker, call, method, path, NULL, ACTION_TIMEOUT_MS) : -ENOMEM;
+	return path ? docker_call_set(docker, call, method, path, NULL, ACTION_TIMEOUT_MS)
+		    : -ENOMEM;
 }
 
 static int parse_state(const cJSON *json, struct docker_state *state)
@@ -453,7 +458,7 @@ static int parse_state(const cJSON *json, struct docker_state *state)
 	    json_string(s, "StartedAt", false, &started_at) ||
 	    json_member(config, "Labels", &labels))
 		return -EBADMSG;
-	if (copy_id(id, state->id) ||
+	if (docker_copy_id(id, state->id) ||
 	    parse_labels(labels, &state->managed, &state->labelled_protect))
 		return -EBADMSG;
 	state->running = !strcmp(status, "running");

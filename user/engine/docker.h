@@ -8,6 +8,7 @@
 
 #define LABEL_MANAGED "cmgr.managed"
 #define LABEL_PROTECT "cmgr.protect"
+#define LABEL_SPAWNED "cmgr.spawned" /* docker_run() made it */
 
 struct docker;
 
@@ -63,8 +64,18 @@ struct docker_spec {
  */
 int docker_run(struct docker *docker, const struct docker_spec *spec, char **ret_why);
 
+/*
+ * Removes what docker_run() created and, killed, did not come to start, where that was at least
+ * @min_age_s ago; 0: all of it. What has started meanwhile stays. 0 or -errno of the first failure;
+ * *ret_count is how many were removed.
+ */
+int docker_remove_unstarted(const struct docker *docker, uint64_t min_age_s,
+			    unsigned int *ret_count);
+
 /* Requests that reap.c runs side by side, on calls of their own. All return 0 or -errno. */
 int docker_call_init(const struct docker *docker, struct http_call *call);
+int docker_call_set(const struct docker *docker, struct http_call *call, const char *method,
+		    const char *path, const char *json, long timeout_ms);
 int docker_call_inspect(const struct docker *docker, struct http_call *call, const char *id);
 int docker_call_action(const struct docker *docker, struct http_call *call, const char *id,
 		       enum action action);
@@ -74,6 +85,9 @@ int docker_inspect_result(const struct http_call *call, long status, struct dock
 
 /* The answer to docker_call_action(): 0 done, 1 was done or gone already, -EIO refused. */
 int docker_action_result(const struct http_call *call, long status);
+
+/* Copies an ID of CONTAINER_ID_DIGITS digits and its NUL. 0 or -EBADMSG: it is none. */
+int docker_copy_id(const char *id, char *ret);
 
 /* The engine's own words in an error reply, to be freed; NULL without memory. */
 char *docker_error_text(const struct http_call *call);

@@ -1,0 +1,110 @@
+"""What `make install` puts where, what the units may do, and that texts name every option."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT, COMMANDS, known_options, release, run
+
+EXPOSURE_MAX = 3.0
+SETTINGS = {"etc/default/cmgr-bpf", "etc/default/pygraph"}
+MODULE = {"sysinfo.c", "sysinfo.h", "compat.h", "Kbuild", "dkms.conf"}
+
+
+def make(*words: str) -> None:
+    subprocess.run(["make", "-s", "-C", CHECKOUT, *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+@pytest.fixture(scope="module", params=["/usr", "/usr/local"])
+def prefix(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, prefix: str) -> Path:
+    folder = tmp_path_factory.mktemp("root")
+    make("install", "install-pygraph", f"DESTDIR={folder}", f"PREFIX={prefix}")
+    return folder
+
+
+def test_files(installed: Path, prefix: str) -> None:
+    place = prefix[1:]
+    pygraph = {name for name in files(installed) if name.startswith(f"{place}/share/pygraph/")}
+    assert len(pygraph) == len(subprocess.run(
+        ["git", "-c", "safe.directory=*", "-C", CHECKOUT, "ls-files", "pygraph/pygraph"], text=True,
+        check=True, stdout=subprocess.PIPE).stdout.split())
+    assert files(installed) - pygraph == SETTINGS | {f"{place}/{name}" for name in (
+        "sbin/cmgr-bpf", "lib/systemd/system/cmgr-bpf.service",
+        "lib/systemd/system/pygraph.service", "lib/tmpfiles.d/cmgr-bpf.conf",
+        "lib/modules-load.d/cmgr-bpf.conf", "share/man/man8/cmgr-bpf.8",
+        "share/man/man4/cmgr-sysinfo.4", "share/bash-completion/completions/cmgr-bpf")} | {
+        f"usr/src/cmgr-bpf-{release()}/{name}" for name in MODULE}
+    for name in files(installed) - pygraph - {f"{place}/sbin/cmgr-bpf"}:
+        assert not re.search("@[A-Z]+@", (installed / name).read_text()), name
+    for name in SETTINGS:   # they may hold a token
+        assert (installed / name).stat().st_mode & 0o777 == 0o640
+    unit = (installed / place / "lib/systemd/system/cmgr-bpf.service").read_text()
+    assert f"\nExecStart={prefix}/sbin/cmgr-bpf run $CMGR_OPTIONS\n" in unit
+
+
+def test_settings_are_kept_and_uninstall_leaves_them_alone(tmp_path: Path) -> None:
+    make("install", f"DESTDIR={tmp_path}")
+    (tmp_path / "etc/default/cmgr-bpf").write_text("mine")
+    make("install", f"DESTDIR={tmp_path}")
+    assert (tmp_path / "etc/default/cmgr-bpf").read_text() == "mine"
+    make("uninstall", f"DESTDIR={tmp_path}")
+    assert files(tmp_path) == {"etc/default/cmgr-bpf"}
+
+
+@pytest.mark.parametrize("name", ["cmgr-bpf", "pygraph"])
+def test_units_are_confined(installed: Path, prefix: str, name: str) -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze here; make test-deb looks at the units, too")
+    unit = installed / prefix[1:] / f"lib/systemd/system/{name}.service"
+    told = subprocess.run(["systemd-analyze", "security", "--no-pager", "--offline=true", unit],
+                          text=True, check=False, capture_output=True)
+    level = re.search(r"exposure level for .*: ([0-9.]+)", told.stdout)
+    assert level and float(level[1]) <= EXPOSURE_MAX, told
+
+
+def test_the_manual_names_everything() -> None:
+    text = (CHECKOUT / "packaging/man/cmgr-bpf.8").read_text().replace("\\-", "-")
+    for option in known_options():
+        assert f"--{option}" in text, option
+    for command in COMMANDS:
+        assert re.search(rf'^\.BI? {command}\b', text, re.M), command
+    table = (CHECKOUT / "README.md").read_text()
+    for option in known_options() - {"help", "usage", "version"}:
+        assert f"--{option}" in table, option
+
+
+def completed(*words: str) -> set[str]:
+    """What bash offers for the last word."""
+    script = """
+        compopt() { :; }
+        source "$0" && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && _cmgr_bpf && echo "${COMPREPLY[@]}"
+    """
+    told = subprocess.run(["bash", "-c", script, CHECKOUT / "packaging/completion.bash", "cmgr-bpf",
+                           *words], text=True, check=True, stdout=subprocess.PIPE)
+    return set(told.stdout.split())
+
+
+def test_completion() -> None:
+    assert completed("") == set(COMMANDS)
+    assert completed("s") == {"snapshot", "spawn"}
+    assert completed("--rank", "") == {"dominant", "cpu", "memory", "demand"}
+    assert completed("run", "--action", "p") == {"pause"}
+    offered = set()
+    for command in COMMANDS:
+        words = completed(command, "--")
+        offered |= words
+        for word in words:      # each is one that the command takes
+            told = run(command, word, "1", "--help").stderr + run(command, "--help", word).stderr
+            assert "does not go with" not in told and "unrecognized" not in told, (command, word)
+    assert offered == {f"--{name}" for name in known_options() - {"usage"}}

@@ -1,0 +1,127 @@
+"""Each option with values that it takes and that it does not: those are told with the range, exit 2."""
+
+import re
+
+import pytest
+from conftest import COMMANDS, CHECKOUT, known_options, release, run
+
+WORDS = {
+    "rank": (["dominant", "cpu", "memory", "demand"], "dominant, cpu, memory or demand"),
+    "scope": (["label", "all"], "label or all"),
+    "action": (["remove", "stop", "pause"], "remove, stop or pause"),
+}
+NUMBERS = {
+    "interval": (1, 86400), "keep-high": (0, 1000000), "keep-low": (0, 1000000),
+    "min-age": (0, 86400), "cycles": (1, 2**64 - 1), "spawn-count": (1, 1000000),
+}
+FLAGS = ["once", "dry-run", "no-cron", "json", "no-log"]
+PLACES = {"record": "/x", "sysinfo": "/x", "state-dir": "/x", "run-dir": "/x", "protect": "x",
+          "docker-host": "unix:///x", "log-url": "http://127.0.0.1:9"}
+OTHERS = {"count", "output", "help", "usage", "version"}     # not of "run"
+NO_NUMBERS = ["", "-1", "+1", " 1", "1 ", "1.5", "0x10", "1e3", "ten", "99999999999999999999999",
+              "٣", "1\n"]
+HERE = ("doctor", "--docker-host", "unix:///nowhere", "--no-log")
+
+
+def refused(*words: str) -> str:
+    ended = run(*words)
+    assert (ended.returncode, ended.stdout) == (2, ""), ended
+    return ended.stderr
+
+
+def taken(*words: str) -> None:
+    ended = run(*HERE, *words)
+    assert ended.returncode in (0, 3) and ended.stderr == "", ended
+
+
+def test_every_option_is_in_the_tables() -> None:
+    assert {*WORDS, *NUMBERS, *FLAGS, *PLACES, *OTHERS} == known_options()
+
+
+@pytest.mark.parametrize("option", NUMBERS)
+def test_numbers(option: str) -> None:
+    low, high = NUMBERS[option]
+    for value in (low, high):
+        taken(f"--{option}", str(value))
+    for value in [str(low - 1), str(high + 1), *NO_NUMBERS]:
+        for words in ([f"--{option}", value], [f"--{option}={value}"]):
+            told = refused("run", *words)
+            assert f"--{option} takes a whole number from {low} to {high}, not '{value}'" in told
+
+
+@pytest.mark.parametrize("option", WORDS)
+def test_words(option: str) -> None:
+    values, told = WORDS[option]
+    for value in values:
+        taken(f"--{option}", value)
+    for value in ["", values[0].upper(), values[0][:-1], values[0] + " "]:
+        assert f"--{option} takes {told}, not '{value}'" in refused(f"--{option}={value}")
+
+
+@pytest.mark.parametrize("option", FLAGS)
+def test_flags(option: str) -> None:
+    taken(f"--{option}")
+    assert f"'--{option}' doesn't allow an argument" in refused(f"--{option}=1")
+
+
+@pytest.mark.parametrize("option", PLACES)
+def test_places(option: str) -> None:
+    taken(f"--{option}", PLACES[option])
+    assert f"option '--{option}' requires an argument" in refused("run", f"--{option}")
+
+
+@pytest.mark.parametrize("words,told", [
+    (["--state-dir", "x"], "--state-dir takes an absolute path, not 'x'"),
+    (["--run-dir", ""], "--run-dir takes an absolute path, not ''"),
+    (["--protect", ""], "--protect takes a container's name, not an empty text"),
+    (["--record", ""], "--record takes a path, not an empty text"),
+    (["--sysinfo", ""], "--sysinfo takes a path, not an empty text"),
+    (["snapshot", "--output="], "--output takes a path, not an empty text"),
+    (["--docker-host", "tcp://x"], "--docker-host and $DOCKER_HOST take unix:///PATH, not 'tcp://x'"),
+    (["--log-url", "x"], "--log-url takes a URL such as http://127.0.0.1:8000, not 'x'"),
+    (["--log-url", "ftp://x"], "--log-url takes a URL such as http://127.0.0.1:8000, not 'ftp://x'"),
+    (["spawn", "-n", "0"], "--count takes a whole number from 1 to 1000000, not '0'"),
+    (["spawn", "--count", "many"], "--count takes a whole number from 1 to 1000000, not 'many'"),
+    (["--nothing"], "unrecognized option '--nothing'"),
+    (["--keep", "1"], "option '--keep' is ambiguous; possibilities: '--keep-high' '--keep-low'"),
+    (["-x"], "invalid option -- 'x'"),
+    (["nothing"], "unknown command 'nothing'; the commands are run, snapshot, spawn"),
+    (["run", "more"], "unexpected 'more'; a command comes first, then its options"),
+    (["replay"], "replay takes the file of a recording"),
+    (["replay", "a", "b"], "unexpected 'b'"),
+    (["spawn", "--keep-high", "1"], "--keep-high does not go with 'spawn'"),
+    (["snapshot", "--interval", "1"], "--interval does not go with 'snapshot'"),
+    (["cleanup", "--json"], "--json does not go with 'cleanup'"),
+    (["run", "--output", "x"], "--output does not go with 'run'"),
+])
+def test_bad_usage(words: list[str], told: str) -> None:
+    assert told in refused(*words)
+
+
+def test_version() -> None:
+    ended = run("--version")
+    assert (ended.returncode, ended.stdout) == (0, f"cmgr-bpf {release()}\n")
+    text = (CHECKOUT / "pygraph" / "pygraph" / "__init__.py").read_text()
+    assert f'__version__ = "{release()}"' in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_screen(command: str) -> None:
+    ended = run(command, "--help")
+    lines = ended.stdout.splitlines()
+    assert ended.returncode == 0 and lines[0].startswith("Usage: cmgr-bpf")
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    # What it names is taken, and what is taken is named. The doctor refers to "run".
+    named = set(re.findall(r"--([a-z][a-z-]+)", ended.stdout)) - {"help", "version", "record"}
+    for option in known_options() - OTHERS | {"count", "output"}:
+        value = {**{k: v[0][0] for k, v in WORDS.items()}, **{k: "1" for k in NUMBERS}, **PLACES,
+                 "count": "1", "output": "/x"}.get(option)
+        words = [f"--{option}"] if value is None else [f"--{option}={value}"]
+        takes = f"--{option} does not go with" not in run(command, *words, "--help").stderr
+        if command != "doctor" and option != "record":
+            assert takes == (option in named), option
+
+
+def test_spawn_tells_its_images() -> None:
+    images = {f"cmgr-{path.parent.name}" for path in (CHECKOUT / "docker").glob("*/Dockerfile")}
+    assert set(re.findall(r"cmgr-[a-z]+-[a-z]+", run("spawn", "--help").stdout)) == images

@@ -1,0 +1,174 @@
+"""In the guest: the packages on a real host, with systemd, from installing to purging."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "scenario"), str(HERE.parent)]
+
+from checks import Checks, NeverHeld, wait_for  # noqa: E402
+from harness import klog  # noqa: E402
+
+PACKAGES = Path("/opt/cmgr-bpf/packages")
+NAMES = ("cmgr-bpf", "cmgr-bpf-dkms", "pygraph")
+SETTINGS = Path("/etc/default/cmgr-bpf")
+ENTRY = Path("/etc/cron.d/cmgr-bpf")
+PINS = Path("/sys/fs/bpf/cmgr")
+PAGE = "http://127.0.0.1:8000"
+LEFT = ("/usr/sbin/cmgr-bpf", "/etc/default/cmgr-bpf", "/etc/default/pygraph", "/var/lib/cmgr-bpf",
+        "/run/cmgr-bpf", "/var/lib/pygraph", "/var/lib/private/pygraph", "/usr/share/pygraph",
+        "/var/lib/dkms/cmgr-bpf", "/sys/fs/bpf/cmgr", "/etc/cron.d/cmgr-bpf", "/proc/sysinfo",
+        "/etc/systemd/system/multi-user.target.wants/cmgr-bpf.service")
+
+
+def run(*words: object, timeout_s: float = 900) -> tuple[int, str]:
+    ended = subprocess.run([str(word) for word in words], text=True, check=False, timeout=timeout_s,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT)
+    return ended.returncode, ended.stdout
+
+
+def must(*words: object) -> str:
+    code, out = run(*words)
+    if code:
+        raise RuntimeError(f"{' '.join(map(str, words))}: exit code {code}: {out[-2000:]}")
+    return out
+
+
+def show(name: str, unit: str = "cmgr-bpf") -> str:
+    return must("systemctl", "show", "-P", name, f"{unit}.service").strip()
+
+
+def active(unit: str) -> bool:
+    return show("ActiveState", unit) == "active"
+
+
+def journal() -> str:
+    return must("journalctl", "-q", "-o", "cat", "-u", "cmgr-bpf.service")
+
+
+def rows(view: str) -> list[dict]:
+    try:
+        with urllib.request.urlopen(f"{PAGE}/api/v1/views/{view}.json", timeout=10) as answer:
+            told = json.load(answer)
+    except OSError:
+        return []
+    return told if isinstance(told, list) else told.get("rows", [])
+
+
+def settle(options: str) -> None:
+    SETTINGS.write_text(f'CMGR_OPTIONS="{options}"\n')
+    run("systemctl", "restart", "cmgr-bpf")     # what comes of it the caller looks at
+
+
+def installs(checks: Checks) -> None:
+    must("systemctl", "start", "cron")
+    must("apt-get", "-q", "update")
+    began = time.monotonic()
+    must("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qy",
+         "--no-install-recommends", *PACKAGES.glob("*.deb"))
+    checks.check(f"installed in {time.monotonic() - began:.0f} s", True)
+    wait_for("the daemon", lambda: active("cmgr-bpf"), 120)
+    wait_for("pygraph", lambda: active("pygraph"), 120)
+    checks.check("the module is loaded", Path("/proc/sysinfo").exists(), must("dkms", "status"))
+    checks.check("the pins are there, through the sandbox", (PINS / "cgroup_cpu").exists(), journal())
+    wait_for("the page", lambda: run("curl", "-fs", f"{PAGE}/healthz")[0] == 0, 120)
+    code, told = run("cmgr-bpf", "doctor", "--no-cron")
+    checks.equal(f"doctor ends with 0: {told}", code, 0)
+    owner = int(must("ps", "-o", "uid=", "-p", show("MainPID", "pygraph")))
+    checks.check("pygraph is a user of its own", 61184 <= owner <= 65519, owner)
+    listening = must("ss", "-Hltn", "sport = :8000").split()[3]
+    checks.equal("and listens on loopback", listening, "127.0.0.1:8000")
+
+
+def governs(checks: Checks) -> None:
+    settle("--no-cron --interval 5 --min-age 0")
+    must("cmgr-bpf", "spawn", "-n", "9")
+    wait_for("five of nine", lambda: len(must("docker", "ps", "-q").split()) == 5, 120)
+    checks.check("of nine containers five are kept", True)
+    wait_for("a ranking on the page", lambda: rows("ranking"), 60)
+    checks.check("the page shows the ranking", True)
+    denied = [line for line in journal().splitlines() if "not permitted" in line
+              or "Read-only" in line]
+    checks.equal("nothing was refused to the daemon", denied, [])
+
+
+def survives(checks: Checks) -> None:
+    before = int(show("NRestarts"))
+    must("systemctl", "kill", "-s", "KILL", "cmgr-bpf")
+    wait_for("a restart", lambda: int(show("NRestarts")) > before and active("cmgr-bpf"), 120)
+    checks.check("killed, it is started again", (PINS / "cgroup_cpu").exists(), journal())
+    folder = Path("/run/systemd/system/cmgr-bpf.service.d")
+    folder.mkdir(parents=True)
+    (folder / "watchdog.conf").write_text("[Service]\nWatchdogSec=20\n")
+    must("systemctl", "daemon-reload")
+    settle("--no-cron --interval 2")
+    time.sleep(30)
+    checks.check("it feeds its watchdog", active("cmgr-bpf") and show("Result") == "success",
+                 journal())
+    must("systemctl", "kill", "-s", "STOP", "cmgr-bpf")
+    wait_for("the watchdog", lambda: "watchdog" in show("Result").lower(), 120)
+    checks.check("stopped in its tracks, the watchdog ends it", True)
+    wait_for("a restart", lambda: active("cmgr-bpf"), 120)
+
+
+def schedules(checks: Checks) -> None:
+    settle("")
+    wait_for("the cron entry", ENTRY.exists, 60)
+    checks.check("the cron entry is there, through the sandbox", True)
+    must("systemctl", "stop", "cmgr-bpf")
+    checks.check("stopped: no entry, no pins", not ENTRY.exists() and not PINS.exists(), journal())
+    settle("--interval 0")
+    wait_for("the end", lambda: show("ActiveState") == "failed", 60)
+    checks.check("a bad option is told in the journal, and not tried again",
+                 "--interval takes a whole number from 1 to 86400, not '0'" in journal(), journal())
+    settle("--no-cron")
+    wait_for("the daemon", lambda: active("cmgr-bpf"), 60)
+
+
+def upgrades(checks: Checks) -> None:
+    folder = Path("/root/newer")
+    for package in PACKAGES.glob("*.deb"):
+        tree = folder / package.stem
+        must("dpkg-deb", "-R", package, tree)
+        control = tree / "DEBIAN" / "control"
+        control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+1", control.read_text()))
+        must("dpkg-deb", "-b", tree, folder / package.name)
+    before = show("MainPID")
+    must("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "-i",
+         *folder.glob("*.deb"))
+    wait_for("the daemon", lambda: active("cmgr-bpf") and show("MainPID") != before, 120)
+    checks.check("upgraded, the new one runs", active("cmgr-bpf"))
+    wait_for("the page", lambda: len(rows("runs")) > 1, 120)
+    checks.check("and what was stored is there", True)
+
+
+def goes(checks: Checks) -> None:
+    must("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-qy", *NAMES)
+    left = [path for path in LEFT if Path(path).exists() or Path(path).is_symlink()]
+    checks.equal("purged: nothing is left", left, [])
+    modules = [*Path("/lib/modules").rglob("sysinfo.ko*")]
+    checks.equal("nor a module", modules, [])
+
+
+def main() -> int:
+    checks = Checks()
+    try:
+        for part in (installs, governs, survives, schedules, upgrades, goes):
+            print(f"\n{part.__name__}", flush=True)
+            part(checks)
+    except (NeverHeld, RuntimeError) as error:
+        checks.check("to the end", False, f"{error}\n{run('journalctl', '-b', '-n', '80')[1]}")
+    found = [line for line in must("dmesg").splitlines() if klog.SPLAT.search(line)]
+    checks.equal("the kernel has not complained", found, [])
+    print(f"\n{checks.passed} passed, {checks.failed} failed", flush=True)
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
