@@ -29,7 +29,7 @@ _cmgr_bpf() {
 	case ${COMP_WORDS[1]} in
 	snapshot)	options="--output --sysinfo" ;;
 	spawn)		options="--count --docker-host --run-dir" ;;
-	cleanup)	options="--docker-host --run-dir" ;;
+	cleanup)	options="--docker-host --run-dir --state-dir" ;;
 	replay)		options=$policy ;;
 	*)		options="$policy --interval --cycles --once --dry-run --no-cron --spawn-count
 				--record --log-url --no-log --docker-host --sysinfo --state-dir --run-dir" ;;

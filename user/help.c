@@ -75,6 +75,7 @@ static const char cleanup_help[] =
 	"directory and containers that were created and not started.\n"
 	"  --docker-host URL    the engine (unix:///var/run/docker.sock)\n"
 	"  --run-dir DIR        the lock and sysinfo.json (/run/cmgr-bpf)\n"
+	"  --state-dir DIR      the journal (/var/lib/cmgr-bpf)\n"
 	"\n"
 	"Exit codes: 0 done, 1 something could not be undone, 4 a daemon is running.\n";
 
