@@ -2,6 +2,7 @@
 #include "engine/http.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "leave.h"
@@ -126,19 +127,29 @@ void http_call_limit(struct http_call *call, long timeout_ms)
 	curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 }
 
+static bool is_over(const struct http_call *call)
+{
+	uint64_t now_ns = boottime_ns(), asked_ns = leave_asked_ns();
+
+	if (call->end_ns) {
+		uint64_t end_ns = atomic_load(call->end_ns);
+
+		return end_ns && now_ns >= end_ns;
+	}
+	return asked_ns && call->began_ns < asked_ns && now_ns - asked_ns >= GRACE_NS;
+}
+
 /* Called about once a second, and when a signal interrupts the wait. */
 static int give_up(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
 		   curl_off_t up)
 {
 	struct http_call *call = user;
-	uint64_t asked_ns = leave_asked_ns();
 
 	(void)down_total;
 	(void)down;
 	(void)up_total;
 	(void)up;
-	call->given_up =
-		asked_ns && call->began_ns < asked_ns && boottime_ns() - asked_ns >= GRACE_NS;
+	call->given_up = is_over(call);
 	return call->given_up;
 }
 

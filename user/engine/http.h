@@ -21,6 +21,8 @@ struct http_call {
 	size_t head;	   /* bytes of the headers so far */
 	uint64_t began_ns; /* http_call_run(), on CLOCK_BOOTTIME */
 	bool given_up;
+	/* When it is given up, on CLOCK_BOOTTIME; 0: never. NULL: when the run is to end. */
+	const _Atomic unsigned long long *end_ns;
 };
 
 #define HTTP_REPLY_LIMIT (4UL << 20)
@@ -42,7 +44,7 @@ int http_call_result(const struct http_call *call, CURLcode code, long *ret_stat
 
 /*
  * Performs a prepared request. As http_call_result(). One that is under way when the run is to end has a
- * second more, then it is given up: -ETIMEDOUT.
+ * second more, then it is given up, unless @call->end_ns tells another time: -ETIMEDOUT.
  */
 int http_call_run(struct http_call *call, long *ret_status);
 

@@ -53,23 +53,9 @@ int ship_authorize(struct ship *ship, const char *token)
 	return header && curl_slist_append(ship->call.headers, header) ? 0 : -ENOMEM;
 }
 
-static int is_over(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
-{
-	const _Atomic unsigned long long *at_ns = user;
-	unsigned long long end_ns = atomic_load(at_ns);
-
-	(void)total;
-	(void)now;
-	(void)up_total;
-	(void)up;
-	return end_ns && boottime_ns() >= end_ns;
-}
-
 void ship_end_at(struct ship *ship, const _Atomic unsigned long long *end_ns)
 {
-	curl_easy_setopt(ship->call.easy, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(ship->call.easy, CURLOPT_XFERINFOFUNCTION, is_over);
-	curl_easy_setopt(ship->call.easy, CURLOPT_XFERINFODATA, end_ns);
+	ship->call.end_ns = end_ns;
 }
 
 void ship_close(struct ship *ship)
