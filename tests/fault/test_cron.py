@@ -55,7 +55,8 @@ async def foreign(point: Point) -> None:
     assert await point.go(*point.command("--once")) == 1
     assert "is not ours" in point.stderr
     assert await run("cleanup", "--run-dir", f"{point.folder}/run", "--state-dir",
-                     f"{point.folder}/state") == (0, "")
+                     f"{point.folder}/state", "--docker-host",
+                     f"unix://{point.engine.path}") == (0, "")
     with open(ENTRY) as file:
         assert file.read() == text
 

@@ -185,7 +185,7 @@ def test_a_second_signal_ends_at_once(folder: str) -> None:
         assert stage.left()
         cleanup = await asyncio.create_subprocess_exec(
             DAEMON, "cleanup", "--run-dir", f"{stage.folder}/run", "--state-dir",
-            f"{stage.folder}/state")
+            f"{stage.folder}/state", "--docker-host", f"unix://{stage.engine.path}")
         assert await cleanup.wait() == 0
         assert not stage.left()
         await stage.end()

@@ -126,7 +126,7 @@ def test_a_server_that_never_answers(folder: str) -> None:
     async def scene() -> Logged:
         server = LogServer(lambda attempt, record: Reply(never=True, stores=False))
         await server.start()
-        logged = Logged(f"{folder}/never", f"{folder}/never/state", server.url)
+        logged = Logged(f"{folder}/log-never", f"{folder}/log-never/state", server.url)
         going = asyncio.ensure_future(logged.go(FOREVER))
         await until(lambda: len(logged.run.records) >= 4)
         await logged.end(going)
