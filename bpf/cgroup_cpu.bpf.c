@@ -34,7 +34,7 @@ struct {
 static __always_inline void charge(struct task_struct *task, __u64 switches)
 {
 	struct mark *mark;
-	__u64 ran_ns, waited_ns;
+	__u64 cgroup_id, ran_ns, waited_ns;
 
 	if (!task->pid) /* idle: charged to nobody */
 		return;
@@ -43,14 +43,18 @@ static __always_inline void charge(struct task_struct *task, __u64 switches)
 		count_lost(LOST_TASK, 1);
 		return;
 	}
-	if (mark->moves_done != mark->moves)
+	/* Before it is looked for moves: whoever notes one tells of the new cgroup last. */
+	cgroup_id = *(volatile __u64 *)&mark->cgroup_id;
+	if (mark->moves_done != *(volatile __u32 *)&mark->moves) {
 		end_moves((__u64)task, mark, 1);
+		cgroup_id = mark->cgroup_id;
+	}
 	ran_ns = task->se.sum_exec_runtime;
 	waited_ns = task->sched_info.run_delay;
 	if (ran_ns < mark->ran_ns || waited_ns < mark->waited_ns)
 		count_lost(LOST_TASK, 1); /* the mark is of another */
 	else
-		add((__u32)task->tgid, mark->cgroup_id, ran_ns - mark->ran_ns,
+		add((__u32)task->tgid, cgroup_id, ran_ns - mark->ran_ns,
 		    waited_ns - mark->waited_ns, switches);
 	mark->ran_ns = ran_ns;
 	mark->waited_ns = waited_ns;

@@ -26,7 +26,9 @@ struct mark {
 #define MARK_TAKEN 1ULL /* and being filled */
 #define MARK_LEFT                                                                                  \
 	2ULL /* by a first thread; who has its PID now has its own mark at heir_pid's place */
-#define MAX_MARKS (1 << 16) /* user space may set less */
+#ifndef MAX_MARKS
+#define MAX_MARKS (1U << 16) /* a power of two; tests take less */
+#endif
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -158,9 +160,9 @@ static __always_inline void free_mark(struct task_struct *task, struct mark *mar
 	struct task_struct *other = place ? (void *)place->task : 0;
 	__u64 left = MARK_FREE;
 
-	if (!place || !is_mark_of(mark, task)) /* in task storage */
+	if (!is_mark_of(mark, task)) /* in task storage */
 		return;
-	if (mark != place && task->pid == task->tgid)
+	if (place && mark != place && task->pid == task->tgid)
 		__sync_val_compare_and_swap(&place->task, MARK_LEFT, MARK_FREE);
 	if (mark != place && task->pid != task->tgid && (__u64)other > MARK_LEFT &&
 	    BPF_CORE_READ(other, pid) == task->tgid) {
@@ -195,13 +197,15 @@ static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 	ran_ns = to->ran_ns = from->ran_ns;
 	waited_ns = to->waited_ns = from->waited_ns;
 	to->cgroup_id = from->cgroup_id;
-	to->css_set = from->css_set;
+	to->css_set = 0; /* to be read again */
 	to->moves = from->moves;
 	to->moves_done = from->moves_done;
 	__sync_lock_test_and_set(&to->task, (__u64)task);
 	/* A switch or a flush may have come between. */
 	to->ran_ns += from->ran_ns - ran_ns;
 	to->waited_ns += from->waited_ns - waited_ns;
+	if (to->moves != from->moves)
+		count_lost(LOST_MOVE, 1);
 	from->task = MARK_FREE;
 }
 

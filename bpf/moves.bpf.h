@@ -32,7 +32,12 @@ struct {
 	__type(value, struct move);
 } moves SEC(".maps");
 
-static __noinline int note_move(struct mark *mark, __u64 task, __u64 to_id, struct move *move)
+/*
+ * @css_set is what the task has now: the set that it leaves, or is in already. Either way the cgroup's id
+ * is not read anew before the move is made, as it must not be: that may still be the one that is left.
+ */
+static __noinline int note_move(struct mark *mark, __u64 task, __u64 to_id, __u64 css_set,
+				struct move *move)
 {
 	struct move_key key = {.task = task, .nth = mark->moves};
 
@@ -41,6 +46,7 @@ static __noinline int note_move(struct mark *mark, __u64 task, __u64 to_id, stru
 		return 0;
 	if (mark->moves == mark->moves_done && move->ran_ns == mark->ran_ns &&
 	    move->waited_ns == mark->waited_ns) { /* asleep, say: nothing is to be parted */
+		mark->css_set = css_set;
 		mark->cgroup_id = to_id;
 		return 0;
 	}
@@ -50,6 +56,7 @@ static __noinline int note_move(struct mark *mark, __u64 task, __u64 to_id, stru
 		mark->css_set = 0; /* to be read again */
 		return 0;
 	}
+	mark->css_set = css_set;
 	__sync_fetch_and_add(&mark->moves, 1); /* the note is there before it is told of */
 	mark->cgroup_id = to_id;
 	return 0;
@@ -81,7 +88,7 @@ static long note_next_thread(__u32 n, struct walk *walk)
 	}
 	move.ran_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
 	move.waited_ns = BPF_CORE_READ(task, sched_info.run_delay);
-	note_move(mark, (__u64)task, walk->to_id, &move);
+	note_move(mark, (__u64)task, walk->to_id, (__u64)BPF_CORE_READ(task, cgroups), &move);
 	return 0;
 }
 
@@ -92,7 +99,8 @@ static __always_inline void note_threads(struct task_struct *leader, __u64 to_id
 
 	walk.end = (__u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
 	walk.node = (__u64)leader + bpf_core_field_offset(struct task_struct, thread_node);
-	bpf_loop(MAX_THREADS, note_next_thread, &walk, 0);
+	if (bpf_loop(MAX_THREADS, note_next_thread, &walk, 0) == MAX_THREADS)
+		count_lost(LOST_MOVE, 1);
 }
 
 static __always_inline void note_task(struct task_struct *task, __u64 to_id)
@@ -103,9 +111,10 @@ static __always_inline void note_task(struct task_struct *task, __u64 to_id)
 		.waited_ns = task->sched_info.run_delay,
 	};
 
-	/* Without a mark it is being born, or each of its switches is lost and counted. */
 	if (mark)
-		note_move(mark, (__u64)task, to_id, &move);
+		note_move(mark, (__u64)task, to_id, (__u64)task->cgroups, &move);
+	else if (move.ran_ns && !task->exit_state) /* not one that is being born */
+		count_lost(LOST_MOVE, 1);
 }
 
 /* Charges the cgroup that a task has left with what it had there. */

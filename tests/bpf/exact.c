@@ -2,7 +2,7 @@
 /*
  * Is the BPF program's account the kernel's own? Runs natively or in a guest, as root.
  *
- *	exact [--seconds N] [--windows N] [--marks N] [--emulated] [CASE...]
+ *	exact [--seconds N] [--windows N] [--emulated] [CASE...]
  *
  * Prints a line for each cgroup and window; ends with 1 when a line is a MISS.
  */
@@ -77,7 +77,6 @@ static void parse(struct test *test, int argc, char **argv)
 	static const struct option options[] = {
 		{"seconds", required_argument, NULL, 's'},
 		{"windows", required_argument, NULL, 'w'},
-		{"marks", required_argument, NULL, 'm'},
 		{"emulated", no_argument, NULL, 'e'},
 		{},
 	};
@@ -88,13 +87,10 @@ static void parse(struct test *test, int argc, char **argv)
 			test->seconds = number(optarg);
 		else if (option == 'w')
 			test->windows = number(optarg);
-		else if (option == 'm')
-			test->sizes.marks = number(optarg);
 		else if (option == 'e')
 			test->emulated = true;
 		else
-			errx(2,
-			     "usage: exact [--seconds N] [--windows N] [--marks N] [--emulated] [CASE...]");
+			errx(2, "usage: exact [--seconds N] [--windows N] [--emulated] [CASE...]");
 	}
 }
 

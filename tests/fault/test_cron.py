@@ -54,9 +54,9 @@ async def foreign(point: Point) -> None:
     put(text)
     assert await point.go(*point.command("--once")) == 1
     assert "is not ours" in point.stderr
-    assert await run("cleanup", "--run-dir", f"{point.folder}/run", "--state-dir",
-                     f"{point.folder}/state", "--docker-host",
-                     f"unix://{point.engine.path}") == (0, "")
+    status, stderr = await run("cleanup", "--run-dir", f"{point.folder}/run", "--state-dir",
+                               f"{point.folder}/state", "--docker-host", f"unix://{point.engine.path}")
+    assert status == 0 and ENTRY not in stderr, stderr
     with open(ENTRY) as file:
         assert file.read() == text
 

@@ -124,8 +124,6 @@ static int set_sizes(struct cgroup_cpu_source *source, const struct cgroup_cpu_s
 								       : cgroups_that_fit(source));
 	if (!err && sizes && sizes->ended)
 		err = bpf_map__set_max_entries(skel->maps.ended, sizes->ended);
-	if (!err && sizes && sizes->marks)
-		err = bpf_map__set_max_entries(skel->maps.marks, sizes->marks);
 	return err;
 }
 

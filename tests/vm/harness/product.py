@@ -44,7 +44,7 @@ def product_disk(root: Root) -> Path:
     _forget_deleted(tree, files)
     copy_tree(files, tree)
     with step("product", "make all, make kmod, in the guest's root"):
-        make_in_root(root, tree, "product-all", "all", "build/exact")
+        make_in_root(root, tree, "product-all", "all", "build/exact", "exact-few")
         make_in_root(root, tree, "product-kmod", "kmod", f"KDIR={root.headers}")
         pack(tree, disk, "product-disk")
     remove_others(disk, "product-*.img")
