@@ -40,12 +40,14 @@ static int undo_other_run_dir(const char *dir)
 static int undo(const struct options *options, const struct journal *journal)
 {
 	bool all = options->command == COMMAND_CLEANUP;
-	int err = 0;
+	int err = 0, cron_err = 0;
 
 	if (all || journal->told[INSTALLED_PINS])
 		err = cgroup_cpu_unpin();
-	if (!err && (all || journal->told[INSTALLED_CRON]))
-		err = schedule_remove(options->run_dir);
+	if (err != -EBUSY && (all || journal->told[INSTALLED_CRON]))
+		cron_err = schedule_remove(options->run_dir);
+	if (!err)
+		err = cron_err;
 	return err == -EBUSY ? EXIT_RUNNING : err ? EXIT_FAILED : 0;
 }
 

@@ -9,7 +9,7 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define SECURE_BOOT "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-#define FILE_LIMIT  (1UL << 20)
+#define FILE_LIMIT  (64UL << 20) /* of /proc/mounts, with thousands of containers */
 
 static bool may(const char *root, const char *path, int mode)
 {
@@ -30,7 +30,7 @@ static bool matches(const char *root, const char *pattern, char **ret_first)
 	return any;
 }
 
-/* A small file, to be freed; NULL: it cannot be read. */
+/* A file, to be freed; NULL: it cannot be read. */
 static char *text_of(const char *root, const char *path, size_t *ret_size)
 {
 	_cleanup_free_ char *full = format_text("%s%s", root, path);

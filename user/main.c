@@ -230,10 +230,12 @@ static int cleanup_command(const struct options *options)
 	struct claim claim;
 	int status = claim_take(options, &claim);
 
-	if (status)
-		return status;
-	clean_engine(options);
-	return claim_release(options, &claim);
+	if (!status)
+		status = claim_release(options, &claim);
+	/* Without the locks: an engine may take its time. */
+	if (!status)
+		clean_engine(options);
+	return status;
 }
 
 /* The two commands that need an engine, and no other kind of one than there is. */

@@ -79,7 +79,10 @@ bool run_dir_in_use(const char *run_dir)
 	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
 	struct flock lock = whole_file(F_WRLCK);
 
-	return fd >= 0 && !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+	/* Only what is sure to be free is taken for that: an entry in use would be removed. */
+	if (fd < 0)
+		return !path || (errno != ENOENT && errno != ENOTDIR);
+	return fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type != F_UNLCK;
 }
 
 static int remove_in(const char *dir, const char *name)

@@ -370,7 +370,9 @@ static int leave(struct reaper *reaper, bool last)
 		if (!removal->used || (!last && !removal->container))
 			continue;
 		if (last || !removal->asked) {
-			err |= conclude(reaper, removal, error_outcome(-ETIMEDOUT));
+			err |= conclude(reaper, removal,
+					removal->asked ? strdup("unknown")
+						       : error_outcome(-ETIMEDOUT));
 			continue;
 		}
 		removal->container->acted = true;

@@ -89,11 +89,14 @@ int docker_remove_unstarted(const struct docker *docker, uint64_t min_age_s,
 	if (err)
 		return err;
 	err = find(docker, &call, min_age_s, &list);
-	for (i = 0; i < list.count && err >= 0; i++) {
-		err = remove_one(docker, &call, list.ids[i]);
-		*ret_count += err == 1;
+	for (i = 0; i < list.count; i++) {
+		int removed = remove_one(docker, &call, list.ids[i]);
+
+		*ret_count += removed == 1;
+		if (removed < 0 && !err)
+			err = removed;
 	}
 	free(list.ids);
 	http_call_free(&call);
-	return err < 0 ? err : 0;
+	return err;
 }

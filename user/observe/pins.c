@@ -91,5 +91,6 @@ int cgroup_cpu_unpin(void)
 	if (fd < 0)
 		return tell_pins(fd);
 	remove_pins();
-	return rmdir(CGROUP_CPU_PIN_DIR) ? tell_pins(-errno) : 0;
+	/* Somebody else's pins may be there. */
+	return rmdir(CGROUP_CPU_PIN_DIR) && errno != ENOTEMPTY ? tell_pins(-errno) : 0;
 }

@@ -1,14 +1,13 @@
 """The guest's root: Debian 13 with kernel, systemd, Docker and the compilers of the product."""
 
 import os
-import re
 import shutil
 import uuid
 from pathlib import Path
 from typing import Mapping, NamedTuple
 
 from .cache import key_of, make_disk
-from .step import BUILD, CHECKOUT, Failure, run_as_root, step
+from .step import BUILD, CHECKOUT, run_as_root, step
 
 SUITE = "trixie"
 # The cloud kernel is the same source with fewer drivers: it boots faster and has all of Docker's.
@@ -87,28 +86,16 @@ def guest_root() -> Root:
                 f"/usr/src/linux-headers-{release}")
 
 
-def _image_packages() -> list[str]:
-    """What pygraph's Dockerfile installs: in the guest, dpkg takes 10 times as long for it."""
-    text = (CHECKOUT / "pygraph" / "Dockerfile").read_text().replace("\\\n", " ")
-    found = re.search(r"apt-get install ([^&]*)", text)
-    if not found:
-        raise Failure("base image: pygraph/Dockerfile has no 'apt-get install'")
-    words = re.sub(r"-o \S+", "", found[1]).split()
-    return [word for word in words if not word.startswith("-")]
-
-
 def base_image(root: Root) -> Path:
-    """A Debian root as a tar, which the guest imports as debian:trixie-slim; what pygraph's image adds
-    to it is there already."""
-    packages = _image_packages()
-    base = BUILD / f"base-{key_of(root.key, *packages)}.tar"
+    """A small Debian root as a tar, which the guest imports as debian:trixie-slim."""
+    base = BUILD / f"base-{root.key}.tar"
     if not base.exists():
-        with step("base image", f"Debian {SUITE} with pygraph's packages, by mmdebstrap"):
+        with step("base image", f"a minimal Debian {SUITE}, by mmdebstrap"):
             for old in BUILD.glob("base-*"):
                 old.unlink()
             partial = BUILD / "base-partial.tar"
             run_as_root("base", ["mmdebstrap", "--mode=root", "--variant=minbase", *LEAN,
-                                 f"--include={','.join(packages)}", SUITE, partial])
+                                 SUITE, partial])
             shutil.copyfile(partial, base)
             partial.unlink()
     return base

@@ -28,18 +28,27 @@ def _query(query: str, *values: object) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def _sent(entry: dict[str, Any]) -> tuple[Any, ...]:
+def _late(records: list[dict[str, Any]]) -> dict[tuple[int, str], str]:
+    """What became of removals that were pending, by the record that told of them so and the ID."""
+    return {(late["seq"], late["id"]): late["outcome"] for record in records
+            for late in record["late"]}
+
+
+def _sent(entry: dict[str, Any], outcome: str) -> tuple[Any, ...]:
     """A container of a record as the row that it has to be stored as."""
-    row = {field: entry.get(field) for field in FIELDS}
+    row = {field: entry.get(field) for field in FIELDS} | {"outcome": outcome}
     return entry["id"], *(int(row[f]) if f in ("ran_ns", "anon_kib") else row[f] for f in FIELDS)
 
 
 def check_store(checks: Checks, records: list[dict[str, Any]]) -> None:
     """Every cycle that the daemon printed is in SQLite, each container with its decision."""
+    late = _late(records)
     for record in records:
+        sent = [_sent(entry, late.get((record["seq"], entry["id"]), entry["outcome"]))
+                for entry in record["containers"]]
         stored = _query(STORED, record["boot_id"], record["run_id"], record["seq"])
         checks.equal(f"cycle {record['seq']} is in pygraph's SQLite, all its containers as sent",
-                     sorted(stored, key=str), sorted(map(_sent, record["containers"]), key=str))
+                     sorted(stored, key=str), sorted(sent, key=str))
     last = records[-1]
     checks.equal("the run is stored as finished",
                  _query(FINISHED, last["boot_id"], last["run_id"]), [(1,)])
