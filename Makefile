@@ -7,7 +7,7 @@
 # make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
 # make soak        10,000 cycles, the clock a thousand times faster; what 1,000 containers take; CYCLES=N
 # make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
-# make test-kernels  the module on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
+# make test-kernels  module and BPF program on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
 # make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
 # make bench-parse  what reading a large host's /proc/sysinfo costs the daemon
 # make bench-kmod   what one reading of the module costs, beside ps, the cgroups' files, docker stats
@@ -346,6 +346,12 @@ test: test-packages
 	$(Q)$(MAKE) scenario
 	$(Q)$(MAKE) kernels-sample
 
+# What starts the machines is itself Python.
+scenario kernels-sample test-pressure test-kernels bench-kmod test-debug-kernel demo: guest-packages
+
+guest-packages:
+	$(Q)tests/host-packages guest
+
 scenario:
 	$(Q)tests/vm/run scenario
 
@@ -388,4 +394,4 @@ clean:
 include packaging/install.mk
 
 -include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
+.PHONY: all guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak

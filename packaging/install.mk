@@ -24,7 +24,8 @@ put = $(Q)install -d "$(DESTDIR)$(dir $(3))" && \
 	chmod $(1) "$(DESTDIR)$(3)"
 
 install: install-daemon install-module
-	$(if $(DESTDIR),,$(Q)! command -v dkms >/dev/null || dkms install --force cmgr-bpf/$(VERSION))
+	$(if $(DESTDIR),,$(Q)if command -v dkms >/dev/null; then dkms install --force cmgr-bpf/$(VERSION); else \
+		echo '  SKIP     DKMS is not installed: the module is not built; see README'; fi)
 	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl daemon-reload)
 
 install-daemon: cmgr-bpf
@@ -57,7 +58,7 @@ install-pygraph:
 # Settings and data stay, as with a package that is removed and not purged.
 uninstall:
 	$(call say,REMOVE,$(DESTDIR)$(SBINDIR)/cmgr-bpf)
-	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl -q disable --now cmgr-bpf.service || :)
+	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl -q disable --now cmgr-bpf.service pygraph.service || :)
 	$(if $(DESTDIR),,$(Q)! command -v dkms >/dev/null || dkms remove cmgr-bpf/$(VERSION) --all || :)
 	$(Q)rm -f $(patsubst %,"$(DESTDIR)%",$(DAEMON_FILES) $(MODULE_LOAD) $(UNITDIR)/pygraph.service)
 	$(Q)rm -rf "$(DESTDIR)$(MODULE_SOURCE)" "$(DESTDIR)$(DATADIR)/pygraph"
