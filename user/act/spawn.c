@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "act/schedule.h"
 #include "rundir.h"
 #include "util.h"
 
@@ -139,14 +140,23 @@ static bool is_told_to_end(const sigset_t *ending)
 	return !sigisemptyset(&pending);
 }
 
+/* A daemon that is to end takes the entry away before it looks for the last time at what there is. */
+static bool is_wanted(const char *run_dir, bool had_entry)
+{
+	if (!run_dir)
+		return true;
+	return run_dir_in_use(run_dir) && (!had_entry || !access(SCHEDULE_PATH, F_OK));
+}
+
 int spawn(struct docker *docker, unsigned int count, const char *run_dir)
 {
 	sigset_t ending = ending_signals(), before;
+	bool had_entry = !access(SCHEDULE_PATH, F_OK);
 	int err = 0;
 
 	sigprocmask(SIG_BLOCK, &ending, &before);
 	spawn_clean(docker, false);
-	while (!err && count-- && !is_told_to_end(&ending) && (!run_dir || run_dir_in_use(run_dir)))
+	while (!err && count-- && !is_told_to_end(&ending) && is_wanted(run_dir, had_entry))
 		err = spawn_one(docker);
 	fflush(stdout);
 	/* One that waits ends us here. */
