@@ -91,7 +91,7 @@ def test_judge_of_the_readers(tmp_path: Path) -> None:
 
 def test_every_reading_is_whole_under_fire(herd: Path, start: guest.Starter,
                                            cgroup: guest.Cgroup) -> None:
-    storm = start("storm", cgroup.folder, FORKS_PER_S * 5 // 4)
+    storm = start("storm", cgroup.folder, FORKS_PER_S * 21 // 20)
     readers = [start("reader", size, SECONDS, seed, herd)
                for size in READ_SIZES for seed in range(READERS_EACH)]
     outputs = [reader.communicate()[0].decode().strip() for reader in readers]
