@@ -282,10 +282,10 @@ $(BUILD)/fault/cmgr-bpf-plain: $(PLAIN_OBJECTS)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 
 fault: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
-	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),300) $(PYTHON) -m pytest -q -s -p no:cacheprovider --durations=15 tests/fault
+	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),300) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
 
 test-faults: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
-	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider --durations=15 tests/fault
+	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
 
 soak: $(BUILD)/fault/cmgr-bpf-plain
 	$(Q)PLAIN=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault/soak.py

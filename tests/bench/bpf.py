@@ -75,7 +75,7 @@ def _switch_programs() -> dict[int, tuple[str, int, int]]:
 def _held(holder: Holder) -> Iterator[list[int]]:
     """Loads it; the ids of its switch programs."""
     before = set(_switch_programs())
-    ours = "hold" in holder.command[0]
+    ours = Path(holder.command[0]).name == "hold"
     process = subprocess.Popen(holder.command, stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE if ours else subprocess.DEVNULL)
     try:

@@ -107,119 +107,120 @@ static enum verdict judge(struct doctor_view *view, const char *name, char *ret_
 	return verdict;
 }
 
+static void expect(struct doctor_view *view, size_t row, const char *name, enum verdict wanted,
+		   const char *told)
+{
+	char text[512];
+	enum verdict verdict = judge(view, name, text, sizeof(text));
+
+	if (verdict != wanted || !strstr(text, told))
+		fail_msg("row %zu, %s: verdict %d: %s", row, name, verdict, text);
+}
+
+static const struct {
+	const char *name;
+	struct file changes[4];
+	enum verdict verdict;
+	const char *told;
+} file_rows[] = {
+	{"kernel", {}, VERDICT_OK, "6.12.43+deb13-amd64"},
+	{"kernel", {{"/proc/sys/kernel/osrelease", "7.0.1\n"}}, VERDICT_OK, "7.0.1"},
+	{"kernel", {{"/proc/sys/kernel/osrelease", "6.1.0\n"}}, VERDICT_OK, "6.1.0"},
+	{"kernel", {{"/proc/sys/kernel/osrelease", "6.0.9\n"}}, VERDICT_MISSING, "older than 6.1"},
+	{"kernel",
+	 {{"/proc/sys/kernel/osrelease", "5.15.0\n"}},
+	 VERDICT_MISSING,
+	 "apt-get install linux-image-amd64"},
+	{"kernel module", {}, VERDICT_OK, ""},
+	{"kernel module", {{"/proc/sysinfo", NULL}}, VERDICT_MISSING, "run: sudo modprobe sysinfo"},
+	{"kernel module",
+	 {{"/proc/sysinfo", NULL}, {KO, NULL}},
+	 VERDICT_MISSING,
+	 "run: sudo dkms autoinstall && sudo modprobe sysinfo"},
+	{"kernel module",
+	 {{"/proc/sysinfo", NULL}, {KO, NULL}, {HEADERS, NULL}},
+	 VERDICT_MISSING,
+	 "run: sudo apt-get install linux-headers-6.12.43+deb13-amd64"},
+	{"kernel module",
+	 {{"/proc/sysinfo", NULL}, {KO, NULL}, {SOURCE, NULL}},
+	 VERDICT_MISSING,
+	 "run: sudo insmod kmod/sysinfo.ko"},
+	{"kernel module",
+	 {{"/proc/sysinfo", NULL}, {LOCKDOWN, "none [integrity] confidentiality\n"}},
+	 VERDICT_MISSING,
+	 "mokutil --import"},
+	{"kernel module",
+	 {{"/proc/sysinfo", NULL}, {"/sys/module/module/parameters/sig_enforce", "Y\n"}},
+	 VERDICT_MISSING,
+	 "mokutil --import"},
+	{"module signing", {}, VERDICT_OK, "any module is loaded"},
+	{"module signing",
+	 {{"/proc/sysinfo", NULL}, {LOCKDOWN, "none [integrity] confidentiality\n"}},
+	 VERDICT_WARNING,
+	 "lockdown integrity; enrol"},
+	{"module signing",
+	 {{LOCKDOWN, "none [integrity] confidentiality\n"}},
+	 VERDICT_OK,
+	 "Secure Boot off, lockdown integrity"},
+	{"module signing",
+	 {{LOCKDOWN, "none integrity [confidentiality]\n"}},
+	 VERDICT_WARNING,
+	 "lockdown=integrity"},
+	{"module signing", {{LOCKDOWN, NULL}}, VERDICT_OK, "any module is loaded"},
+	{"cgroup v2", {}, VERDICT_OK, ""},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", V2 "none /sys/fs/cgroup/net_cls cgroup rw 0 0\n"}},
+	 VERDICT_OK,
+	 ""},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", V2 "none /sys/fs/cgroup tmpfs rw 0 0\n"}},
+	 VERDICT_MISSING,
+	 "no cgroup file system"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n"
+				"cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n"}},
+	 VERDICT_MISSING,
+	 "version 1 is there"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n"
+				"cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n"
+				"cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n"}},
+	 VERDICT_MISSING,
+	 "a hybrid is there"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", NULL}},
+	 VERDICT_MISSING,
+	 "systemd.unified_cgroup_hierarchy=1"},
+	{"kernel BTF", {}, VERDICT_OK, ""},
+	{"kernel BTF",
+	 {{"/sys/kernel/btf/vmlinux", NULL}},
+	 VERDICT_MISSING,
+	 "CONFIG_DEBUG_INFO_BTF=y"},
+	{"BPF file system", {}, VERDICT_OK, ""},
+	{"BPF file system",
+	 {{"/proc/self/mounts", V2}},
+	 VERDICT_MISSING,
+	 "sudo mount -t bpf bpf /sys/fs/bpf"},
+	{"BPF file system",
+	 {{"/proc/self/mounts", V2 BPF "none /sys/fs/bpf tmpfs rw 0 0\n"}},
+	 VERDICT_MISSING,
+	 "sudo mount"},
+	{"cron", {}, VERDICT_OK, ""},
+};
+
 static void looks_at_files(void **state)
 {
-	static const struct {
-		const char *name;
-		struct file changes[4];
-		enum verdict verdict;
-		const char *told;
-	} rows[] = {
-		{"kernel", {}, VERDICT_OK, "6.12.43+deb13-amd64"},
-		{"kernel", {{"/proc/sys/kernel/osrelease", "7.0.1\n"}}, VERDICT_OK, "7.0.1"},
-		{"kernel", {{"/proc/sys/kernel/osrelease", "6.1.0\n"}}, VERDICT_OK, "6.1.0"},
-		{"kernel",
-		 {{"/proc/sys/kernel/osrelease", "6.0.9\n"}},
-		 VERDICT_MISSING,
-		 "older than 6.1"},
-		{"kernel",
-		 {{"/proc/sys/kernel/osrelease", "5.15.0\n"}},
-		 VERDICT_MISSING,
-		 "apt-get install linux-image-amd64"},
-		{"kernel module", {}, VERDICT_OK, ""},
-		{"kernel module",
-		 {{"/proc/sysinfo", NULL}},
-		 VERDICT_MISSING,
-		 "run: sudo modprobe sysinfo"},
-		{"kernel module",
-		 {{"/proc/sysinfo", NULL}, {KO, NULL}},
-		 VERDICT_MISSING,
-		 "run: sudo dkms autoinstall && sudo modprobe sysinfo"},
-		{"kernel module",
-		 {{"/proc/sysinfo", NULL}, {KO, NULL}, {HEADERS, NULL}},
-		 VERDICT_MISSING,
-		 "run: sudo apt-get install linux-headers-6.12.43+deb13-amd64"},
-		{"kernel module",
-		 {{"/proc/sysinfo", NULL}, {KO, NULL}, {SOURCE, NULL}},
-		 VERDICT_MISSING,
-		 "run: sudo insmod kmod/sysinfo.ko"},
-		{"kernel module",
-		 {{"/proc/sysinfo", NULL}, {LOCKDOWN, "none [integrity] confidentiality\n"}},
-		 VERDICT_MISSING,
-		 "mokutil --import"},
-		{"kernel module",
-		 {{"/proc/sysinfo", NULL}, {"/sys/module/module/parameters/sig_enforce", "Y\n"}},
-		 VERDICT_MISSING,
-		 "mokutil --import"},
-		{"module signing", {}, VERDICT_OK, "any module is loaded"},
-		{"module signing",
-		 {{"/proc/sysinfo", NULL}, {LOCKDOWN, "none [integrity] confidentiality\n"}},
-		 VERDICT_WARNING,
-		 "lockdown integrity; enrol"},
-		{"module signing",
-		 {{LOCKDOWN, "none [integrity] confidentiality\n"}},
-		 VERDICT_OK,
-		 "Secure Boot off, lockdown integrity"},
-		{"module signing",
-		 {{LOCKDOWN, "none integrity [confidentiality]\n"}},
-		 VERDICT_WARNING,
-		 "lockdown=integrity"},
-		{"module signing", {{LOCKDOWN, NULL}}, VERDICT_OK, "any module is loaded"},
-		{"cgroup v2", {}, VERDICT_OK, ""},
-		{"cgroup v2",
-		 {{"/proc/self/mounts", V2 "none /sys/fs/cgroup/net_cls cgroup rw 0 0\n"}},
-		 VERDICT_OK,
-		 ""},
-		{"cgroup v2",
-		 {{"/proc/self/mounts", V2 "none /sys/fs/cgroup tmpfs rw 0 0\n"}},
-		 VERDICT_MISSING,
-		 "no cgroup file system"},
-		{"cgroup v2",
-		 {{"/proc/self/mounts", "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n"
-					"cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n"}},
-		 VERDICT_MISSING,
-		 "version 1 is there"},
-		{"cgroup v2",
-		 {{"/proc/self/mounts", "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n"
-					"cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n"
-					"cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n"}},
-		 VERDICT_MISSING,
-		 "a hybrid is there"},
-		{"cgroup v2",
-		 {{"/proc/self/mounts", NULL}},
-		 VERDICT_MISSING,
-		 "systemd.unified_cgroup_hierarchy=1"},
-		{"kernel BTF", {}, VERDICT_OK, ""},
-		{"kernel BTF",
-		 {{"/sys/kernel/btf/vmlinux", NULL}},
-		 VERDICT_MISSING,
-		 "CONFIG_DEBUG_INFO_BTF=y"},
-		{"BPF file system", {}, VERDICT_OK, ""},
-		{"BPF file system",
-		 {{"/proc/self/mounts", V2}},
-		 VERDICT_MISSING,
-		 "sudo mount -t bpf bpf /sys/fs/bpf"},
-		{"BPF file system",
-		 {{"/proc/self/mounts", V2 BPF "none /sys/fs/bpf tmpfs rw 0 0\n"}},
-		 VERDICT_MISSING,
-		 "sudo mount"},
-		{"cron", {}, VERDICT_OK, ""},
-	};
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (i = 0; i < ARRAY_SIZE(file_rows); i++) {
 		struct doctor_view view = {.about = docker()};
-		enum verdict verdict;
-		char text[512];
 
 		drop("/sys/module/module/parameters/sig_enforce");
-		build(rows[i].changes, ARRAY_SIZE(rows[i].changes));
+		build(file_rows[i].changes, ARRAY_SIZE(file_rows[i].changes));
 		host_look(root, "/proc/sysinfo", &view.host);
-		verdict = judge(&view, rows[i].name, text, sizeof(text));
+		expect(&view, i, file_rows[i].name, file_rows[i].verdict, file_rows[i].told);
 		host_free(&view.host);
-		if (verdict != rows[i].verdict || !strstr(text, rows[i].told))
-			fail_msg("row %zu, %s: verdict %d: %s", i, rows[i].name, verdict, text);
 	}
 }
 
@@ -247,84 +248,79 @@ static void looks_at_secure_boot(void **state)
 	drop(SECURE_BOOT);
 }
 
+static const struct options scheduled = {.sysinfo = "/x", .docker_host = "unix:///x"};
+static const struct options alone = {
+	.sysinfo = "/x", .docker_host = "unix:///x", .no_cron = true, .no_log = true};
+
+static const struct {
+	const char *name;
+	struct doctor_view view;
+	enum verdict verdict;
+	const char *told;
+} view_rows[] = {
+	{"root", {.host.is_root = true}, VERDICT_OK, ""},
+	{"root", {}, VERDICT_MISSING, "must be run by root; run: sudo ./cmgr-bpf"},
+	{"kernel", {}, VERDICT_OK, ""},
+	{"kernel module", {.host.has_sysinfo = true}, VERDICT_MISSING, "may be read by root alone"},
+	{"kernel module",
+	 {.host = {.has_module = true, .signed_only = true, .secure_boot = true}},
+	 VERDICT_MISSING,
+	 "the kernel (Secure Boot) loads no module"},
+	{"cron", {.options = &scheduled}, VERDICT_MISSING, "or use --no-cron"},
+	{"cron", {.options = &alone}, VERDICT_OK, ""},
+	{"log server", {.log_err = -ECONNREFUSED}, VERDICT_WARNING, "sudo docker run"},
+	{"log server", {}, VERDICT_OK, ""},
+	{"log server", {.options = &alone, .log_err = -EIO}, VERDICT_OK, ""},
+	{"Docker engine", {.about.version = (char *)"26.1.5"}, VERDICT_OK, "Docker 26.1.5"},
+	{"Docker engine",
+	 {.about = {.version = (char *)"26.1.5", .is_rootless = true}},
+	 VERDICT_OK,
+	 "rootless Docker 26.1.5"},
+	{"Docker engine",
+	 {.about = {.version = (char *)"20.10", .is_rootless = true, .no_cgroups = true}},
+	 VERDICT_MISSING,
+	 "gives its containers no cgroups"},
+	{"Docker engine",
+	 {.about = {.version = (char *)"5.4.2", .is_podman = true}},
+	 VERDICT_WARNING,
+	 "Podman 5.4.2 by Docker's API"},
+	{"Docker engine",
+	 {.engine_err = -ENOENT},
+	 VERDICT_MISSING,
+	 "has a socket at unix:///var/run/docker.sock; run: sudo systemctl start docker"},
+	{"Docker engine",
+	 {.engine_err = -ENOENT, .host.other_socket = (char *)"/run/user/1000/docker.sock"},
+	 VERDICT_MISSING,
+	 "cmgr-bpf --docker-host unix:///run/user/1000/docker.sock"},
+	{"Docker engine",
+	 {.engine_err = -ECONNREFUSED},
+	 VERDICT_MISSING,
+	 "no Docker engine answers"},
+	{"Docker engine",
+	 {.engine_err = -EACCES},
+	 VERDICT_MISSING,
+	 "no right to use the Docker socket"},
+	{"Docker engine",
+	 {.engine_err = -EBADMSG},
+	 VERDICT_MISSING,
+	 "is no Docker engine that we can use"},
+	{"Docker engine",
+	 {.engine_err = -EPROTONOSUPPORT},
+	 VERDICT_MISSING,
+	 "is not of the form unix:///PATH"},
+};
+
 static void tells_other_things(void **state)
 {
-	static const struct options scheduled = {.sysinfo = "/x", .docker_host = "unix:///x"};
-	static const struct options alone = {
-		.sysinfo = "/x", .docker_host = "unix:///x", .no_cron = true, .no_log = true};
-	static const struct {
-		const char *name;
-		struct doctor_view view;
-		enum verdict verdict;
-		const char *told;
-	} rows[] = {
-		{"root", {.host.is_root = true}, VERDICT_OK, ""},
-		{"root", {}, VERDICT_MISSING, "must be run by root; run: sudo ./cmgr-bpf"},
-		{"kernel", {}, VERDICT_OK, ""},
-		{"kernel module",
-		 {.host.has_sysinfo = true},
-		 VERDICT_MISSING,
-		 "may be read by root alone"},
-		{"kernel module",
-		 {.host = {.has_module = true, .signed_only = true, .secure_boot = true}},
-		 VERDICT_MISSING,
-		 "the kernel (Secure Boot) loads no module"},
-		{"cron", {.options = &scheduled}, VERDICT_MISSING, "or use --no-cron"},
-		{"cron", {.options = &alone}, VERDICT_OK, ""},
-		{"log server", {.log_err = -ECONNREFUSED}, VERDICT_WARNING, "sudo docker run"},
-		{"log server", {}, VERDICT_OK, ""},
-		{"log server", {.options = &alone, .log_err = -EIO}, VERDICT_OK, ""},
-		{"Docker engine", {.about.version = (char *)"26.1.5"}, VERDICT_OK, "Docker 26.1.5"},
-		{"Docker engine",
-		 {.about = {.version = (char *)"26.1.5", .is_rootless = true}},
-		 VERDICT_OK,
-		 "rootless Docker 26.1.5"},
-		{"Docker engine",
-		 {.about = {.version = (char *)"20.10", .is_rootless = true, .no_cgroups = true}},
-		 VERDICT_MISSING,
-		 "gives its containers no cgroups"},
-		{"Docker engine",
-		 {.about = {.version = (char *)"5.4.2", .is_podman = true}},
-		 VERDICT_WARNING,
-		 "Podman 5.4.2 by Docker's API"},
-		{"Docker engine",
-		 {.engine_err = -ENOENT},
-		 VERDICT_MISSING,
-		 "has a socket at unix:///var/run/docker.sock; run: sudo systemctl start docker"},
-		{"Docker engine",
-		 {.engine_err = -ENOENT, .host.other_socket = (char *)"/run/user/1000/docker.sock"},
-		 VERDICT_MISSING,
-		 "cmgr-bpf --docker-host unix:///run/user/1000/docker.sock"},
-		{"Docker engine",
-		 {.engine_err = -ECONNREFUSED},
-		 VERDICT_MISSING,
-		 "no Docker engine answers"},
-		{"Docker engine",
-		 {.engine_err = -EACCES},
-		 VERDICT_MISSING,
-		 "no right to use the Docker socket"},
-		{"Docker engine",
-		 {.engine_err = -EBADMSG},
-		 VERDICT_MISSING,
-		 "is no Docker engine that we can use"},
-		{"Docker engine",
-		 {.engine_err = -EPROTONOSUPPORT},
-		 VERDICT_MISSING,
-		 "is not of the form unix:///PATH"},
-	};
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct doctor_view view = rows[i].view;
-		char text[512];
-		enum verdict verdict;
+	for (i = 0; i < ARRAY_SIZE(view_rows); i++) {
+		struct doctor_view view = view_rows[i].view;
 
 		if (!view.about.version)
 			view.about = docker();
-		verdict = judge(&view, rows[i].name, text, sizeof(text));
-		if (verdict != rows[i].verdict || !strstr(text, rows[i].told))
-			fail_msg("row %zu, %s: verdict %d: %s", i, rows[i].name, verdict, text);
+		expect(&view, i, view_rows[i].name, view_rows[i].verdict, view_rows[i].told);
 	}
 }
 

@@ -283,94 +283,90 @@ static char *seal(const char *text, size_t *ret_size)
 #define READ_2	"module 11 100 50 60\nbpf 12 0 0 0 0 0 0\n"
 #define DECIDED "decided 1 unsure keep 0 0 - 0 kept\n"
 
+static const struct {
+	const char *text;
+	size_t line; /* 0: it is taken */
+	const char *why;
+} hostile[] = {
+	{"", 0, NULL},
+	{RUN, 0, NULL},
+	{RUN CYCLE LISTED READ_2 DECIDED "end\n", 0, NULL},
+	{RUN CYCLE "no-list why\nno-reading why\ndistrust why\nend\n", 0, NULL},
+	{RUN RUN, 0, NULL},
+	{HEAD "protect x\nprotect \\075\n" READ_1 "end\n", 0, NULL},
+	{"root:x:0:0\n", 1, "this is no recording"},
+	{"cmgr-recording 2\nend\n", 1, "the recording is of another version"},
+	{"cmgr-recording 1 \nend\n", 1, "the recording is of another version"},
+	{CYCLE "end\n", 1, "this is no recording"},
+	{RUN CYCLE LISTED READ_2 "end\n", 15, "another record belongs here"},
+	{RUN CYCLE LISTED READ_2 DECIDED DECIDED "end\n", 16, "another record belongs here"},
+	{RUN CYCLE READ_2 DECIDED "end\n", 14, "another record belongs here"},
+	{RUN CYCLE LISTED READ_2 "decided 2 unsure keep 0 0 - 0 kept\nend\n", 15,
+	 "the decision for another container belongs here"},
+	{RUN CYCLE LISTED READ_2 "decided 1 unsure keeps 0 0 - 0 kept\nend\n", 15,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE LISTED READ_2 "decided 1 unsure keep 0 0 - 2 kept\nend\n", 15,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE LISTED LISTED READ_2 DECIDED DECIDED "end\n", 13, "the row is out of order"},
+	{RUN CYCLE LISTED "container 2 " ID " - - - n i\n" READ_2 DECIDED "end\n", 13,
+	 "a container is listed twice"},
+	{RUN CYCLE "container 1 gone\n" READ_2 "end\n", 12, "what is gone was not there"},
+	{RUN CYCLE "container 1 aaaa rm - - n i\n" READ_2 DECIDED "end\n", 12,
+	 "that is no ID of a container, or not the one it had"},
+	{RUN CYCLE "container 1 " ID " mr - - n i\n" READ_2 DECIDED "end\n", 12,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE "container 1 " ID " rm - - - i\n" READ_2 DECIDED "end\n", 12,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE "module 1 0 0 0\nbpf 2 0 0 0 0 0 0\nend\n", 12,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE "module 1 100 0 0\ncgroup 8 1 1 1 =\nbpf 2 0 0 0 0 0 0\nend\n", 13,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE "module 1 100 0 0\ncgroup 8 1 1 1 a\nbpf 2 0 0 0 0 0 0\nend\n", 13,
+	 "the path does not begin with a slash"},
+	{RUN CYCLE "module 1 100 0 0\ncgroup 7 1 1 1 =\ncgroup 7 gone\nbpf 2 0 0 0 0 0 0\nend\n",
+	 14, "the row is out of order"},
+	{RUN CYCLE "module 1 100 0 0\ncgroup 7 1 1 01 =\nbpf 2 0 0 0 0 0 0\nend\n", 13,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE
+	 "module 1 100 0 0\ncgroup 7 1 1 18446744073709551616 =\nbpf 2 0 0 0 0 0 0\nend\n",
+	 13, "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE "module 1 100 0 0\ncgroup 7 1 1 1 = =\nbpf 2 0 0 0 0 0 0\nend\n", 13,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE "module 1 100 0 0\nprocess 9 gone\ncgroup 7 gone\nbpf 2 0 0 0 0 0 0\nend\n", 14,
+	 "another record belongs here"},
+	{RUN CYCLE "module 1 100 0 0\nnothing 1\nbpf 2 0 0 0 0 0 0\nend\n", 13,
+	 "another record belongs here"},
+	{RUN "cycle 0 0 5 2\n" READ_2 "end\n", 11,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN "cycle 1 0 5 0\n" READ_2 "end\n", 11, "a cycle without its run, or without a CPU"},
+	{RUN "cycle 1 0 5 4294967296\n" READ_2 "end\n", 11,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN "end\n", 11, "neither a run nor a cycle begins here"},
+	{RUN "end 0 0000000000000000\n", 11,
+	 "the block that ends here is damaged: its length or checksum differs"},
+	{HEAD "cmgr-recording 1\n" READ_1 "end\n", 5, "another record belongs here"},
+	{"cmgr-recording 1\nrun b r h\npolicy 2 3 best label 1 remove 10\nown - 0\nend\n", 3,
+	 "a field is missing, too many or not what it has to be"},
+	{"cmgr-recording 1\nrun b r h\npolicy 2 3 cpu label 1 keep 10\nown - 0\nend\n", 3,
+	 "a field is missing, too many or not what it has to be"},
+	{"cmgr-recording 1\nrun b r h\npolicy 2 1000001 cpu label 1 stop 10\nown - 0\nend\n", 3,
+	 "a field is missing, too many or not what it has to be"},
+};
+
 static void hostile_rows(void **state)
 {
-	static const struct {
-		const char *text;
-		size_t line; /* 0: it is taken */
-		const char *why;
-	} rows[] = {
-		{"", 0, NULL},
-		{RUN, 0, NULL},
-		{RUN CYCLE LISTED READ_2 DECIDED "end\n", 0, NULL},
-		{RUN CYCLE "no-list why\nno-reading why\ndistrust why\nend\n", 0, NULL},
-		{RUN RUN, 0, NULL},
-		{HEAD "protect x\nprotect \\075\n" READ_1 "end\n", 0, NULL},
-		{"root:x:0:0\n", 1, "this is no recording"},
-		{"cmgr-recording 2\nend\n", 1, "the recording is of another version"},
-		{"cmgr-recording 1 \nend\n", 1, "the recording is of another version"},
-		{CYCLE "end\n", 1, "this is no recording"},
-		{RUN CYCLE LISTED READ_2 "end\n", 15, "another record belongs here"},
-		{RUN CYCLE LISTED READ_2 DECIDED DECIDED "end\n", 16,
-		 "another record belongs here"},
-		{RUN CYCLE READ_2 DECIDED "end\n", 14, "another record belongs here"},
-		{RUN CYCLE LISTED READ_2 "decided 2 unsure keep 0 0 - 0 kept\nend\n", 15,
-		 "the decision for another container belongs here"},
-		{RUN CYCLE LISTED READ_2 "decided 1 unsure keeps 0 0 - 0 kept\nend\n", 15,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE LISTED READ_2 "decided 1 unsure keep 0 0 - 2 kept\nend\n", 15,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE LISTED LISTED READ_2 DECIDED DECIDED "end\n", 13,
-		 "the row is out of order"},
-		{RUN CYCLE LISTED "container 2 " ID " - - - n i\n" READ_2 DECIDED "end\n", 13,
-		 "a container is listed twice"},
-		{RUN CYCLE "container 1 gone\n" READ_2 "end\n", 12, "what is gone was not there"},
-		{RUN CYCLE "container 1 aaaa rm - - n i\n" READ_2 DECIDED "end\n", 12,
-		 "that is no ID of a container, or not the one it had"},
-		{RUN CYCLE "container 1 " ID " mr - - n i\n" READ_2 DECIDED "end\n", 12,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE "container 1 " ID " rm - - - i\n" READ_2 DECIDED "end\n", 12,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE "module 1 0 0 0\nbpf 2 0 0 0 0 0 0\nend\n", 12,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE "module 1 100 0 0\ncgroup 8 1 1 1 =\nbpf 2 0 0 0 0 0 0\nend\n", 13,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE "module 1 100 0 0\ncgroup 8 1 1 1 a\nbpf 2 0 0 0 0 0 0\nend\n", 13,
-		 "the path does not begin with a slash"},
-		{RUN CYCLE
-		 "module 1 100 0 0\ncgroup 7 1 1 1 =\ncgroup 7 gone\nbpf 2 0 0 0 0 0 0\nend\n",
-		 14, "the row is out of order"},
-		{RUN CYCLE "module 1 100 0 0\ncgroup 7 1 1 01 =\nbpf 2 0 0 0 0 0 0\nend\n", 13,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE
-		 "module 1 100 0 0\ncgroup 7 1 1 18446744073709551616 =\nbpf 2 0 0 0 0 0 0\nend\n",
-		 13, "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE "module 1 100 0 0\ncgroup 7 1 1 1 = =\nbpf 2 0 0 0 0 0 0\nend\n", 13,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN CYCLE
-		 "module 1 100 0 0\nprocess 9 gone\ncgroup 7 gone\nbpf 2 0 0 0 0 0 0\nend\n",
-		 14, "another record belongs here"},
-		{RUN CYCLE "module 1 100 0 0\nnothing 1\nbpf 2 0 0 0 0 0 0\nend\n", 13,
-		 "another record belongs here"},
-		{RUN "cycle 0 0 5 2\n" READ_2 "end\n", 11,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN "cycle 1 0 5 0\n" READ_2 "end\n", 11,
-		 "a cycle without its run, or without a CPU"},
-		{RUN "cycle 1 0 5 4294967296\n" READ_2 "end\n", 11,
-		 "a field is missing, too many or not what it has to be"},
-		{RUN "end\n", 11, "neither a run nor a cycle begins here"},
-		{RUN "end 0 0000000000000000\n", 11,
-		 "the block that ends here is damaged: its length or checksum differs"},
-		{HEAD "cmgr-recording 1\n" READ_1 "end\n", 5, "another record belongs here"},
-		{"cmgr-recording 1\nrun b r h\npolicy 2 3 best label 1 remove 10\nown - 0\nend\n",
-		 3, "a field is missing, too many or not what it has to be"},
-		{"cmgr-recording 1\nrun b r h\npolicy 2 3 cpu label 1 keep 10\nown - 0\nend\n", 3,
-		 "a field is missing, too many or not what it has to be"},
-		{"cmgr-recording 1\nrun b r h\npolicy 2 1000001 cpu label 1 stop 10\nown - 0\nend\n",
-		 3, "a field is missing, too many or not what it has to be"},
-	};
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (i = 0; i < ARRAY_SIZE(hostile); i++) {
 		_cleanup_free_ char *why = NULL;
 		size_t size, line = 0;
-		char *sealed = seal(rows[i].text, &size);
+		char *sealed = seal(hostile[i].text, &size);
 		int got = read_blocks(sealed, size, &line, &why);
 
-		if (rows[i].line
-			    ? got != -EBADMSG || line != rows[i].line || strcmp(why, rows[i].why)
-			    : got < 0)
+		if (hostile[i].line ? got != -EBADMSG || line != hostile[i].line ||
+					      strcmp(why, hostile[i].why)
+				    : got < 0)
 			fail_msg("row %zu: %d, line %zu: %s", i, got, line, why ? why : "");
 	}
 }

@@ -73,89 +73,90 @@ static void refuses_every_prefix(void **state)
 #define CGROUP "cgroup 1 2 3 4 /\n"
 #define PROC   "process 1 1 1 1 1 1 a -\n"
 
+static const struct {
+	const char *text;
+	int err;
+} damaged[] = {
+	{"", -EBADMSG},
+	{"\n", -EBADMSG},
+	{"sysinfo 2 5\nmemory 100 50 60\nend 0 0\n", -EPROTONOSUPPORT},
+	{"sysinfo 1\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
+	{"sysinfo 1 5 6\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
+	{"sysinfo 1 5\nend 0 0\n", -EBADMSG},		    /* no memory */
+	{"sysinfo 1 5\nmemory 0 0 0\nend 0 0\n", -EBADMSG}, /* shares of nothing */
+	{HEAD "end 0 1\n", -EBADMSG},			    /* a process is missing */
+	{HEAD CGROUP "end 0 0\n", -EBADMSG},		    /* one too many */
+	{HEAD CGROUP CGROUP "end 2 0\n", -EBADMSG},	    /* the same twice */
+	{HEAD PROC PROC "end 0 2\n", -EBADMSG},		    /* the same twice */
+	{HEAD "end 0 0\nend 0 0\n", -EBADMSG},		    /* something after the end */
+	{HEAD "end 0 0\n ", -EBADMSG},
+	{HEAD "end 0 0 \n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 /\nend 1 0\n", -EBADMSG},	 /* a field is missing */
+	{HEAD "cgroup  1 2 3 4 /\nend 1 0\n", -EBADMSG}, /* an empty field */
+	{HEAD "cgroup -1 2 3 4 /\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1x 2 3 4 /\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 18446744073709551616 2 3 4 /\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /a\\04\nend 1 0\n", -EBADMSG}, /* half an escape */
+	{HEAD "cgroup 1 2 3 4 /a\\\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /a\\000\nend 1 0\n", -EBADMSG}, /* a NUL would end the text */
+	{HEAD "cgroup 1 2 3 4 /a\\400\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /a\\401\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /a\\018\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /\\101\nend 1 0\n", -EBADMSG}, /* escaped without need */
+	{HEAD "cgroup 1 2 3 4 /\\012\nend 1 0\n", -EBADMSG}, /* "\n" is shorter */
+	{HEAD "cgroup 1 2 3 4 /\\134\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /\\\"\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /\\x41\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /\\055\nend 1 0\n", -EBADMSG},
+	{HEAD "process 1 1 1 1 1 1 \\055a -\nend 0 1\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /a\x01\nend 1 0\n", -EBADMSG}, /* not escaped */
+	{HEAD "cgroup 1 2 3 4 /a\x7f\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /a\tb\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 /a\xc3\nend 1 0\n", -EBADMSG},
+	{HEAD "process 1 1 1 1 1 1 a\nend 0 1\n", -EBADMSG},
+	{HEAD "cgroup 01 2 3 4 /\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup +1 2 3 4 /\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 0x1 2 3 4 /\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 00 3 4 /\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 99999999999999999999 3 4 /\nend 1 0\n", -EBADMSG},
+	{HEAD "cgroup 1 2 3 4 a\nend 1 0\n", -EBADMSG},	       /* no path */
+	{HEAD "cgroup 0 2 3 4 /\nend 1 0\n", -EBADMSG},	       /* no ID */
+	{HEAD "process 0 1 1 1 1 1 a -\nend 0 1\n", -EBADMSG}, /* the idle task */
+	{HEAD "process 1 0 1 1 1 1 a -\nend 0 1\n", -EBADMSG},
+	{HEAD "process 2147483648 1 1 1 1 1 a -\nend 0 1\n", -EBADMSG},
+	{"sysinfo 01 5\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
+	{"sysinfo 18446744073709551617 5\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
+	{" " HEAD "end 0 0\n", -EBADMSG},
+	{"\xef\xbb\xbf" HEAD "end 0 0\n", -EBADMSG},
+	{HEAD "end 00 0\n", -EBADMSG},
+	{HEAD "end\n", -EBADMSG},
+	{HEAD "end 0 0\r\n", -EBADMSG},
+	{HEAD HEAD "end 0 0\n", -EBADMSG}, /* two readings */
+	{HEAD "sysinfo 1 5\nend 0 0\n", -EBADMSG},
+	{"sysinfo 1 5\nmemory 0 0 0\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
+	{HEAD "memory 100 50 60\nend 0 0\n", -EBADMSG},			  /* the same twice */
+	{"sysinfo 1 5\n" CGROUP "memory 100 50 60\nend 1 0\n", -EBADMSG}, /* out of order */
+	{"sysinfo 1 5\n" PROC "memory 100 50 60\nend 0 1\n", -EBADMSG},
+	{HEAD PROC CGROUP "end 1 1\n", -EBADMSG},
+	{HEAD "process 2 1 1 1 1 1 a -\n" PROC "end 0 2\n", -EBADMSG},
+	{HEAD "\nend 0 0\n", -EBADMSG},
+	{HEAD "x\nend 0 0\n", -EBADMSG}, /* a name and no field */
+	{HEAD "future  field\nend 0 0\n", -EBADMSG},
+	{HEAD "future field \nend 0 0\n", -EBADMSG},
+	{HEAD " future field\nend 0 0\n", -EBADMSG},
+	{HEAD "future fi\teld\nend 0 0\n", -EBADMSG},
+};
+
 static void refuses_damage(void **state)
 {
-	static const struct {
-		const char *text;
-		int err;
-	} rows[] = {
-		{"", -EBADMSG},
-		{"\n", -EBADMSG},
-		{"sysinfo 2 5\nmemory 100 50 60\nend 0 0\n", -EPROTONOSUPPORT},
-		{"sysinfo 1\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
-		{"sysinfo 1 5 6\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
-		{"sysinfo 1 5\nend 0 0\n", -EBADMSG},		    /* no memory */
-		{"sysinfo 1 5\nmemory 0 0 0\nend 0 0\n", -EBADMSG}, /* shares of nothing */
-		{HEAD "end 0 1\n", -EBADMSG},			    /* a process is missing */
-		{HEAD CGROUP "end 0 0\n", -EBADMSG},		    /* one too many */
-		{HEAD CGROUP CGROUP "end 2 0\n", -EBADMSG},	    /* the same twice */
-		{HEAD PROC PROC "end 0 2\n", -EBADMSG},		    /* the same twice */
-		{HEAD "end 0 0\nend 0 0\n", -EBADMSG},		    /* something after the end */
-		{HEAD "end 0 0\n ", -EBADMSG},
-		{HEAD "end 0 0 \n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 /\nend 1 0\n", -EBADMSG},	 /* a field is missing */
-		{HEAD "cgroup  1 2 3 4 /\nend 1 0\n", -EBADMSG}, /* an empty field */
-		{HEAD "cgroup -1 2 3 4 /\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1x 2 3 4 /\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 18446744073709551616 2 3 4 /\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /a\\04\nend 1 0\n", -EBADMSG}, /* half an escape */
-		{HEAD "cgroup 1 2 3 4 /a\\\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /a\\000\nend 1 0\n", -EBADMSG}, /* a NUL would end the text */
-		{HEAD "cgroup 1 2 3 4 /a\\400\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /a\\401\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /a\\018\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /\\101\nend 1 0\n", -EBADMSG}, /* escaped without need */
-		{HEAD "cgroup 1 2 3 4 /\\012\nend 1 0\n", -EBADMSG}, /* "\n" is shorter */
-		{HEAD "cgroup 1 2 3 4 /\\134\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /\\\"\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /\\x41\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /\\055\nend 1 0\n", -EBADMSG},
-		{HEAD "process 1 1 1 1 1 1 \\055a -\nend 0 1\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /a\x01\nend 1 0\n", -EBADMSG}, /* not escaped */
-		{HEAD "cgroup 1 2 3 4 /a\x7f\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /a\tb\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 /a\xc3\nend 1 0\n", -EBADMSG},
-		{HEAD "process 1 1 1 1 1 1 a\nend 0 1\n", -EBADMSG},
-		{HEAD "cgroup 01 2 3 4 /\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup +1 2 3 4 /\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 0x1 2 3 4 /\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 00 3 4 /\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 99999999999999999999 3 4 /\nend 1 0\n", -EBADMSG},
-		{HEAD "cgroup 1 2 3 4 a\nend 1 0\n", -EBADMSG},	       /* no path */
-		{HEAD "cgroup 0 2 3 4 /\nend 1 0\n", -EBADMSG},	       /* no ID */
-		{HEAD "process 0 1 1 1 1 1 a -\nend 0 1\n", -EBADMSG}, /* the idle task */
-		{HEAD "process 1 0 1 1 1 1 a -\nend 0 1\n", -EBADMSG},
-		{HEAD "process 2147483648 1 1 1 1 1 a -\nend 0 1\n", -EBADMSG},
-		{"sysinfo 01 5\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
-		{"sysinfo 18446744073709551617 5\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
-		{" " HEAD "end 0 0\n", -EBADMSG},
-		{"\xef\xbb\xbf" HEAD "end 0 0\n", -EBADMSG},
-		{HEAD "end 00 0\n", -EBADMSG},
-		{HEAD "end\n", -EBADMSG},
-		{HEAD "end 0 0\r\n", -EBADMSG},
-		{HEAD HEAD "end 0 0\n", -EBADMSG}, /* two readings */
-		{HEAD "sysinfo 1 5\nend 0 0\n", -EBADMSG},
-		{"sysinfo 1 5\nmemory 0 0 0\nmemory 100 50 60\nend 0 0\n", -EBADMSG},
-		{HEAD "memory 100 50 60\nend 0 0\n", -EBADMSG}, /* the same twice */
-		{"sysinfo 1 5\n" CGROUP "memory 100 50 60\nend 1 0\n", -EBADMSG}, /* out of order */
-		{"sysinfo 1 5\n" PROC "memory 100 50 60\nend 0 1\n", -EBADMSG},
-		{HEAD PROC CGROUP "end 1 1\n", -EBADMSG},
-		{HEAD "process 2 1 1 1 1 1 a -\n" PROC "end 0 2\n", -EBADMSG},
-		{HEAD "\nend 0 0\n", -EBADMSG},
-		{HEAD "x\nend 0 0\n", -EBADMSG}, /* a name and no field */
-		{HEAD "future  field\nend 0 0\n", -EBADMSG},
-		{HEAD "future field \nend 0 0\n", -EBADMSG},
-		{HEAD " future field\nend 0 0\n", -EBADMSG},
-		{HEAD "future fi\teld\nend 0 0\n", -EBADMSG},
-	};
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (i = 0; i < ARRAY_SIZE(damaged); i++) {
 		struct snapshot s;
 
-		if (parse(rows[i].text, strlen(rows[i].text), &s) != rows[i].err)
-			fail_msg("row %zu: %s", i, rows[i].text);
+		if (parse(damaged[i].text, strlen(damaged[i].text), &s) != damaged[i].err)
+			fail_msg("row %zu: %s", i, damaged[i].text);
 	}
 }
 

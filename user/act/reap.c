@@ -359,7 +359,7 @@ static int run(struct reaper *reaper, const struct reap_turn *turn)
  * The cycle is over: what was asked for is left under way, what was not is given up. Under way after the
  * @last nobody would learn what came of it.
  */
-static int leave(struct reaper *reaper, bool last)
+static int end_turn(struct reaper *reaper, bool last)
 {
 	int err = 0;
 	size_t i;
@@ -406,7 +406,7 @@ int reap(struct reaper *reaper, struct window *window, const struct reap_turn *t
 		return err;
 	reaper->window = window;
 	err = run(reaper, turn);
-	left_err = leave(reaper, turn->last);
+	left_err = end_turn(reaper, turn->last);
 	return err ? err : left_err;
 }
 
