@@ -166,6 +166,24 @@ static void the_oldest_are_dropped_beyond_the_limit(void **state)
 	spool_close(&spool);
 }
 
+static void one_that_was_refused_is_counted_when_it_is_dropped(void **state)
+{
+	static const char *const left[] = {"two", NULL};
+	_cleanup_free_ char *json = NULL;
+	struct spool spool;
+	uint64_t number;
+
+	(void)state;
+	assert_int_equal(spool_open(dir, 1, &spool), 0);
+	assert_int_equal(spool_complete(&spool, "one"), 0);
+	assert_int_equal(spool_oldest(&spool, &number, &json), 1);
+	assert_int_equal(spool_reject(&spool, number), 0);
+	assert_int_equal(spool_complete(&spool, "two"), 0);
+	assert_int_equal(spool.dropped, 1);
+	expect_records(&spool, left);
+	spool_close(&spool);
+}
+
 static void what_is_being_sent_and_the_newest_are_never_dropped(void **state)
 {
 	static const char *const left[] = {"one", "three", NULL};
@@ -342,6 +360,7 @@ int main(void)
 		in_a_folder(what_is_refused_is_tried_again_at_the_next_start),
 		in_a_folder(two_daemons_do_not_share_a_spool),
 		in_a_folder(the_oldest_are_dropped_beyond_the_limit),
+		in_a_folder(one_that_was_refused_is_counted_when_it_is_dropped),
 		in_a_folder(what_is_being_sent_and_the_newest_are_never_dropped),
 		in_a_folder(what_cannot_be_written_waits_in_memory),
 		in_a_folder(a_file_is_what_its_format_says),

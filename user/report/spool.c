@@ -269,14 +269,14 @@ static void trim(struct spool *spool)
 {
 	while (spool->bytes > spool->limit) {
 		struct spool_entry *entry = oldest_to_drop(spool);
-		bool waited;
+		bool is_record;
 
 		if (!entry)
 			return;
-		waited = entry->state == SPOOL_WAITS;
+		is_record = entry->state != SPOOL_DAMAGED;
 		if (delete_entry(spool, entry))
 			return;
-		if (waited && !spool->dropped++)
+		if (is_record && !spool->dropped++)
 			log_line("the spool %s is full (%zu bytes): the oldest records are dropped",
 				 spool->dir, spool->limit);
 	}
