@@ -69,7 +69,7 @@ DEB := $(BUILD)/deb
 DEB_TREE := $(DEB)/cmgr-bpf-$(VERSION)
 
 deb-tree:
-	$(Q)rm -rf $(DEB_TREE)
+	$(Q)rm -rf $(DEB)/cmgr-bpf-[0-9]*
 	$(Q)mkdir -p $(DEB_TREE)
 	$(Q)git -c safe.directory='*' ls-files -z --cached --others --exclude-standard -- \
 		Makefile LICENSE README.md kmod bpf user vmlinux.h docker pygraph packaging | \

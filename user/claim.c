@@ -29,6 +29,10 @@ static int undo_other_run_dir(const char *dir)
 	if (access(dir, F_OK))
 		return 0;
 	lock_fd = run_dir_lock(dir);
+	if (lock_fd == -EPERM) {
+		log_line("%s, of an earlier run, is another user's now; it is left alone", dir);
+		return 0;
+	}
 	if (lock_fd < 0)
 		return lock_fd == -EWOULDBLOCK ? 0 : tell_lock(dir, RUN_LOCK, lock_fd);
 	err = run_dir_remove(dir);

@@ -22,7 +22,7 @@ static enum verdict judge_root(const struct doctor_view *view, char **ret_text)
 {
 	if (view->host.is_root)
 		return VERDICT_OK;
-	*ret_text = strdup("must be run by root; run: sudo ./cmgr-bpf");
+	*ret_text = format_text("must be run by root; run: sudo %s", program_invocation_name);
 	return VERDICT_MISSING;
 }
 
@@ -72,10 +72,10 @@ static enum verdict judge_module(const struct doctor_view *view, char **ret_text
 
 	if (view->host.may_read_sysinfo)
 		return VERDICT_OK;
-	*ret_text =
-		view->host.has_sysinfo
-			? format_text("%s may be read by root alone; run: sudo ./cmgr-bpf", sysinfo)
-			: tell_unloaded(&view->host, sysinfo);
+	*ret_text = view->host.has_sysinfo
+			    ? format_text("%s may be read by root alone; run: sudo %s", sysinfo,
+					  program_invocation_name)
+			    : tell_unloaded(&view->host, sysinfo);
 	return VERDICT_MISSING;
 }
 
@@ -153,8 +153,8 @@ static char *engine_error(const char *url, const char *other, int err)
 				   url);
 	case -EACCES:
 	case -EPERM:
-		return format_text("no right to use the Docker socket %s; run: sudo ./cmgr-bpf",
-				   url);
+		return format_text("no right to use the Docker socket %s; run: sudo %s", url,
+				   program_invocation_name);
 	case -ENOENT:
 		if (other)
 			return format_text(
@@ -217,10 +217,8 @@ static enum verdict judge_log(const struct doctor_view *view, char **ret_text)
 {
 	if (view->options->no_log || !view->log_err)
 		return VERDICT_OK;
-	*ret_text =
-		format_text("no log server answers at %s; records wait on disk; run: "
-			    "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph",
-			    view->options->log_url);
+	*ret_text = format_text("no log server answers at %s; records wait on disk; run: %s",
+				view->options->log_url, ship_remedy());
 	return VERDICT_WARNING;
 }
 

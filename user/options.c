@@ -217,11 +217,18 @@ static bool parse_flag(int key, struct options *options)
 	}
 }
 
-/* Cron, and a daemon that is looked for from elsewhere, have other working directories. */
-static const char *absolute(const struct argp_state *state, int key, const char *arg)
+/*
+ * Cron, and a daemon that is looked for from elsewhere, have other working directories. A folder is told
+ * by one name: without slashes at its end.
+ */
+static const char *absolute(const struct argp_state *state, int key, char *arg)
 {
+	size_t length = strlen(arg);
+
 	if (arg[0] != '/')
 		argp_error(state, "--%s takes an absolute path, not '%s'", option_name(key), arg);
+	while (length > 1 && arg[length - 1] == '/')
+		arg[--length] = '\0';
 	return arg;
 }
 

@@ -259,7 +259,7 @@ static const struct {
 	const char *told;
 } view_rows[] = {
 	{"root", {.host.is_root = true}, VERDICT_OK, ""},
-	{"root", {}, VERDICT_MISSING, "must be run by root; run: sudo ./cmgr-bpf"},
+	{"root", {}, VERDICT_MISSING, "must be run by root; run: sudo "},
 	{"kernel", {}, VERDICT_OK, ""},
 	{"kernel module", {.host.has_sysinfo = true}, VERDICT_MISSING, "may be read by root alone"},
 	{"kernel module",

@@ -74,12 +74,25 @@ static int call(struct ship *ship, const char *method, const char *path, const c
 	return err ? err : http_call_run(&ship->call, ret_status);
 }
 
+const char *ship_remedy(void)
+{
+	static const char *const units[] = {
+		"/usr/lib/systemd/system/pygraph.service",
+		"/usr/local/lib/systemd/system/pygraph.service",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(units); i++)
+		if (!access(units[i], F_OK))
+			return "sudo systemctl start pygraph";
+	return "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph";
+}
+
 static void tell_down(struct ship *ship, const char *why)
 {
 	if (!(ship->told & TOLD_DOWN))
-		log_line("the log server %s %s; records wait on disk; start it: "
-			 "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph",
-			 ship->url, why);
+		log_line("the log server %s %s; records wait on disk; start it: %s", ship->url, why,
+			 ship_remedy());
 	ship->told |= TOLD_DOWN;
 }
 

@@ -35,6 +35,9 @@ int ship_authorize(struct ship *ship, const char *token);
 /* Calls end at *@end_ns on CLOCK_BOOTTIME at the latest, unless it is 0; it may change meanwhile. */
 void ship_end_at(struct ship *ship, const _Atomic unsigned long long *end_ns);
 
+/* The command that starts the log server: a service where one is installed. */
+const char *ship_remedy(void);
+
 /* 0 when the log server answers, or -errno. */
 int ship_probe(struct ship *ship);
 

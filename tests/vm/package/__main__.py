@@ -162,7 +162,7 @@ def main() -> int:
         for part in (installs, governs, survives, schedules, upgrades, goes):
             print(f"\n{part.__name__}", flush=True)
             part(checks)
-    except (NeverHeld, RuntimeError) as error:
+    except (NeverHeld, RuntimeError, subprocess.SubprocessError) as error:
         checks.check("to the end", False, f"{error}\n{run('journalctl', '-b', '-n', '80')[1]}")
     found = [line for line in must("dmesg").splitlines() if klog.SPLAT.search(line)]
     checks.equal("the kernel has not complained", found, [])
