@@ -159,7 +159,9 @@ CASES = [
          "failed: Input/output error", next="removed"),
     *[Case(f"list: {status}", on("list", Fault(status=status, body=message("no"))), "", None,
            next="removed", no_removal=f"the engine's list cannot be had: status {status}: no")
-      for status in (304, 400, 404, 409, 500, 503)][1:],
+      for status in (400, 404, 409, 500, 503)],
+    Case("list: 304", on("list", Fault(status=304)), "", None, next="removed",
+         no_removal="the engine's list cannot be had: status 304"),
     # Replies that are no replies
     Case("the reply is cut", on("DELETE", Fault(cut=5)), BOTH, "failed: .*", next=None),
     Case("no reply at all", on("DELETE", Fault(cut=0)), BOTH, "failed: Connection reset by peer"),

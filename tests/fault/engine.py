@@ -75,6 +75,17 @@ class Fault:
     after: Callable[[], None] | None = None  # once the reply is ready
 
 
+def head_of(status: int, length: int) -> bytes:
+    return (f"HTTP/1.1 {status} {REASONS[status]}\r\nApi-Version: 1.45\r\n"
+            + (f"Content-Length: {length}\r\n" if status not in (204, 304) else "")
+            + "Content-Type: application/json\r\n\r\n").encode()
+
+
+def version_of(oldest: int, newest: int) -> bytes:
+    return json.dumps({"Version": "26", "ApiVersion": f"1.{newest}",
+                       "MinAPIVersion": f"1.{oldest}"}).encode()
+
+
 def message(text: str) -> bytes:
     return json.dumps({"message": text}).encode()
 
@@ -182,9 +193,7 @@ class Engine:
     async def _send(self, writer: asyncio.StreamWriter, fault: Fault, status: int,
                     body: bytes) -> bool:
         length = len(body) + (1 << 40 if fault.endless else 0)
-        head = fault.head or (f"HTTP/1.1 {status} {REASONS[status]}\r\nApi-Version: 1.45\r\n"
-                              + (f"Content-Length: {length}\r\n" if status not in (204, 304) else "")
-                              + "Content-Type: application/json\r\n\r\n").encode()
+        head = fault.head or head_of(status, length)
         reply = head + (body if status not in (204, 304) else b"")
         if fault.cut is not None and fault.cut < len(reply):
             writer.write(reply[:fault.cut])
@@ -226,8 +235,7 @@ class Engine:
     def _answer(self, request: Request) -> tuple[int, bytes]:
         oldest, newest = self.versions
         if request.kind == "version":
-            return 200, json.dumps({"Version": "26", "ApiVersion": f"1.{newest}",
-                                    "MinAPIVersion": f"1.{oldest}"}).encode()
+            return 200, version_of(oldest, newest)
         if request.minor is None or not oldest <= request.minor <= newest:
             return 400, message(f"client version 1.{request.minor} is out of range")
         if request.kind == "list":

@@ -10,7 +10,7 @@ import pytest
 
 from cases import message
 from daemon import DAEMON, LAG, Run, problems
-from engine import Engine, Fault, Request, inspection
+from engine import Engine, Fault, Request, head_of, inspection, version_of
 from world import World
 
 STEP = 1 if int(os.environ.get("CYCLES", "300")) >= 1000 else 9
@@ -177,3 +177,25 @@ def test_what_is_no_engine_is_refused(folder: str, reply: bytes) -> None:
     run = asyncio.run(go())
     assert run.status == 3
     assert "is no Docker engine that we can use" in run.stderr
+
+
+def test_versions_that_end_at_every_byte(folder: str) -> None:
+    body = version_of(24, 45)
+    cuts, at_once = range(0, len(head_of(200, len(body)) + body), STEP), 8
+
+    async def one(cut: int) -> Run:
+        engine = Engine(f"{folder}/version{cut}.sock",
+                        lambda request: Fault(cut=cut) if request.kind == "version" else None,
+                        versions=(24, 45))
+        run = Run(f"{folder}/version{cut}", engine)
+        await engine.start()
+        await run.go(cycles=1)
+        return run
+
+    async def every() -> list[Run]:
+        return [run for first in range(0, len(cuts), at_once)
+                for run in await asyncio.gather(*map(one, cuts[first:first + at_once]))]
+
+    for run in asyncio.run(every()):
+        assert run.status == 3, run.stderr
+        assert run.stderr.count("\n") == 1 and run.stderr.startswith("cmgr-bpf: "), run.stderr

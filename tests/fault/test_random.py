@@ -2,7 +2,7 @@
 what a random script said. $CYCLES of them, over many daemons side by side; $SEED repeats.
 
 What holds in each: no wrong request (Engine.wrong), exactly one outcome a decision, no cycle longer
-than the interval.
+than the interval. Half of the daemons are ended by SIGINT at a random moment, and do their last pass.
 """
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import time
 
 from cases import message, restart_engine, Stage
@@ -20,6 +21,7 @@ from world import World
 TOGETHER = 40
 CYCLES_OF_A_RUN = 30
 RUNNING = 14
+END_LIMIT_S = 15
 ERRORS = [(400, "no"), (404, "none"), (409, "removal of container x is already in progress"),
           (409, "it is in use"), (500, "driver failed"), (503, "busy")]
 
@@ -118,9 +120,20 @@ async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
     chaos = Chaos(engine, seed)
     action = chaos.random.choice(["remove", "remove", "remove", "stop", "pause"])
     before = 0
+    last_seq = chaos.random.randrange(1, 2 * CYCLES_OF_A_RUN)
+    asked_at = 0.0
+
+    def end() -> None:
+        nonlocal asked_at
+        if run.process.returncode is None:
+            tally["signals"] += 1
+            asked_at = time.monotonic()
+            run.process.send_signal(signal.SIGINT)
 
     def told(record: dict) -> None:
         nonlocal before
+        if record["seq"] == last_seq:
+            asyncio.get_running_loop().call_later(chaos.random.random() * 1.2, end)
         decided = sum(row["decision"] != "keep" for row in record["containers"])
         tally["decisions"] += decided
         tally["interleavings"] += bool(decided and chaos.faults > before)
@@ -138,13 +151,18 @@ async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
     tally["actions"] += sum(r.kind in ("DELETE", "stop", "pause") for r in engine.requests)
     tally["longest_us"] = max([tally["longest_us"]] + [
         r["self"]["cycle_us"] for r in run.records[:-1]])
-    return [f"seed {seed}: {problem}" for problem in problems(run)]
+    found = problems(run)
+    if asked_at and time.monotonic() - asked_at > END_LIMIT_S + run.lag:
+        found.append(f"ended {time.monotonic() - asked_at:.1f} s after SIGINT")
+    if asked_at and len(run.records) > last_seq + 3:
+        found.append(f"went on after SIGINT: {len(run.records)} cycles, asked in cycle {last_seq + 1} or 2")
+    return [f"seed {seed}: {problem}" for problem in found]
 
 
 async def all_runs(folder: str, seed: int, wanted: int) -> tuple[list[str], dict[str, int]]:
     watching = asyncio.ensure_future(LAG.watch())
     tally = dict.fromkeys(("interleavings", "decisions", "actions", "requests", "pending", "failed",
-                           "kept", "longest_us"), 0)
+                           "kept", "signals", "longest_us"), 0)
     found: list[str] = []
     number = 0
 
