@@ -5,12 +5,14 @@
 # make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
 # make fault       the daemon against an engine, a log server and a disk that do everything wrong, a sample
 # make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
+# make scenario-old  the scenario on Debian 12: Docker 20.10 and Linux 6.1
 # make soak        10,000 cycles, the clock a thousand times faster; what 1,000 containers take; CYCLES=N
 # make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
 # make test-kernels  module and BPF program on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
 # make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
 # make bench-parse  what reading a large host's /proc/sysinfo costs the daemon
 # make bench-kmod   what one reading of the module costs, beside ps, the cgroups' files, docker stats
+# make bench-reap   what removing 100 containers takes, beside docker rm -f, in a guest
 # make test-debug-kernel  the module on a kernel with KASAN, lockdep and kmemleak; CHECKS=format: a part
 # make bench-pygraph  records a second, and what a year of them answers in; YEAR_CYCLES=N
 # make test-postgres  pygraph on PostgreSQL; needs the package postgresql
@@ -347,13 +349,17 @@ test: test-packages
 	$(Q)$(MAKE) kernels-sample
 
 # What starts the machines is itself Python.
-scenario kernels-sample test-pressure test-kernels bench-kmod test-debug-kernel demo: guest-packages
+scenario scenario-old kernels-sample test-pressure test-kernels bench-kmod bench-reap test-debug-kernel demo: guest-packages
 
 guest-packages:
 	$(Q)tests/host-packages guest
 
 scenario:
 	$(Q)tests/vm/run scenario
+
+# On Debian 12, with the oldest kernel and engine.
+scenario-old:
+	$(Q)tests/vm/run scenario-old
 
 kernels-sample:
 	$(Q)tests/vm/run kernels-sample
@@ -368,6 +374,9 @@ test-kernels:
 bench-kmod:
 	$(Q)tests/vm/run bench-kmod
 	$(Q)$(MAKE) bench-parse
+
+bench-reap:
+	$(Q)tests/vm/run bench-reap
 
 test-debug-kernel:
 	$(Q)tests/vm/run debug-kernel
@@ -394,4 +403,4 @@ clean:
 include packaging/install.mk
 
 -include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
+.PHONY: all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak

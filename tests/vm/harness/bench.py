@@ -1,6 +1,7 @@
-"""The host's side of the bench of the module: a guest with an empty disk for its dockerd."""
+"""The host's side of the benches in a guest."""
 
 from .cache import make_disk
+from .images import images_disk
 from .machine import Machine
 from .product import product_disk
 from .root import guest_root
@@ -13,7 +14,8 @@ TIMEOUT_S = 5400
 WORDS = "kfence.sample_interval=0 clocksource=hpet"
 
 
-def main() -> int:
+def kmod() -> int:
+    """Of the module, with an empty disk for dockerd."""
     root = guest_root()
     docker = BUILD / "bench-docker.img"
     disks = {"cmgr": product_disk(root), "docker": docker}
@@ -25,4 +27,15 @@ def main() -> int:
         finally:
             docker.unlink()
     say(f"bench-kmod: {'could not measure' if code else 'done'} ({machine.logs / 'output'})")
+    return code
+
+
+def reap() -> int:
+    """Of removing, beside docker rm."""
+    root = guest_root()
+    disks = {"cmgr": product_disk(root), "docker": images_disk(root)}
+    machine = Machine("bench-reap", root, disks, show=True, kernel_words=WORDS)
+    with step("bench-reap", "a hundred containers removed by docker rm -f and by cmgr-bpf, in turn"):
+        code = machine.run(TIMEOUT_S)
+    say(f"bench-reap: {'could not measure' if code else 'done'} ({machine.logs / 'output'})")
     return code

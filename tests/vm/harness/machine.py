@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Callable, Mapping, NamedTuple
 
 from .klog import BEGIN, END, LEAKS_WORD, LOST_PATCH, NO_LEAKS, complaints
-from .root import Root
+from .root import SUITE, Root
 from .step import BUILD, LOGS, VERBOSE, Failure, say
 
 POLL_S = 0.1
@@ -43,7 +43,8 @@ class Machine:
         self.kept = kept or {}
         self.kernel_words = kernel_words
         self.port = port
-        self.logs = LOGS / "-".join(filter(None, (job, self.boot.name)))
+        suite = "" if root.suite == SUITE else root.suite
+        self.logs = LOGS / "-".join(filter(None, (job, self.boot.name, suite)))
         self.process: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
         self.show = show

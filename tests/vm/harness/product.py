@@ -36,10 +36,10 @@ def pack(tree: Path, disk: Path, log_name: str) -> None:
 def product_disk(root: Root) -> Path:
     """The disk for this state of the checkout, built if anything changed."""
     files = checkout_files()
-    disk = BUILD / f"product-{key_of(root.key, IN_ROOT, *files)}.img"
+    disk = BUILD / f"product-{root.suite}-{key_of(root.key, IN_ROOT, *files)}.img"
     if disk.exists():
         return disk
-    tree = BUILD / f"product-{root.key}" / "tree"
+    tree = BUILD / f"product-{root.suite}" / "tree"
     tree.mkdir(parents=True, exist_ok=True)
     _forget_deleted(tree, files)
     copy_tree(files, tree)
@@ -47,5 +47,5 @@ def product_disk(root: Root) -> Path:
         make_in_root(root, tree, "product-all", "all", "build/exact", "exact-few")
         make_in_root(root, tree, "product-kmod", "kmod", f"KDIR={root.headers}")
         pack(tree, disk, "product-disk")
-    remove_others(disk, "product-*.img")
+    remove_others(disk, f"product-{root.suite}-*.img")
     return disk

@@ -1,4 +1,4 @@
-"""The guest's root: Debian 13 with kernel, systemd, Docker and the compilers of the product."""
+"""The guest's root: a Debian with kernel, systemd, Docker and the compilers of the product."""
 
 import os
 import shutil
@@ -10,14 +10,17 @@ from .cache import key_of, make_disk
 from .step import BUILD, CHECKOUT, run_as_root, step
 
 SUITE = "trixie"
+# With the oldest kernel and the oldest engine that the product runs on.
+OLD_SUITE = "bookworm"
 # The cloud kernel is the same source with fewer drivers: it boots faster and has all of Docker's.
 PACKAGES = """
     linux-image-cloud-amd64 linux-headers-cloud-amd64 systemd-sysv udev dbus kmod
-    docker.io docker-cli iptables cron procps iproute2 curl strace python3 bpftool
+    docker.io iptables cron procps iproute2 curl strace python3 bpftool
     gcc libc6-dev make clang llvm libbpf-dev libcjson-dev libcurl4-openssl-dev pkg-config
     libelf-dev zlib1g-dev
     gcc-12 sparse dkms python3-pytest stress-ng
 """.split()
+PACKAGES_OF = {SUITE: ["docker-cli"], OLD_SUITE: []}     # before, docker.io had the client, too
 LEAN = ["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*"]
 SPARE_MIB = 3072
@@ -37,6 +40,7 @@ mount -t proc proc "$root/proc" && exec chroot --userspec="$user" "$root" \\
 
 
 class Root(NamedTuple):
+    suite: str
     key: str
     tree: Path      # for building the product in
     disk: Path
@@ -49,16 +53,16 @@ def _tree_mib(tree: Path) -> int:
     return sum(f.lstat().st_size for f in tree.rglob("*") if not f.is_symlink()) >> 20
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, suite: str, packages: list[str]) -> None:
     setup = CHECKOUT / "tests" / "vm" / "root-setup"
     partial = BUILD / "root-partial"
     run_as_root("clean-root", ["rm", "-rf", partial])
     partial.mkdir(parents=True)
-    with step("guest root", f"Debian {SUITE} with kernel, Docker and compilers, by mmdebstrap"):
+    with step("guest root", f"Debian {suite} with kernel, Docker and compilers, by mmdebstrap"):
         run_as_root("root", [
             "mmdebstrap", "--mode=root", "--variant=minbase", *LEAN,
             f"--essential-hook='{setup}' early \"$1\"", f"--customize-hook='{setup}' late \"$1\"",
-            f"--include={','.join(PACKAGES)}", SUITE, partial / "tree"])
+            f"--include={','.join(packages)}", suite, partial / "tree"])
     # Without an id the first boot of systemd, which is every boot here, sets up everything anew.
     machine_id = uuid.uuid4().hex
     run_as_root("root-id", ["sh", "-c", 'echo "$1" >"$2"', "sh", machine_id,
@@ -70,25 +74,26 @@ def _make(folder: Path) -> None:
     partial.rename(folder)
 
 
-def guest_root() -> Root:
+def guest_root(suite: str = SUITE) -> Root:
     """The root for this checkout, made if there is none yet."""
     setup = CHECKOUT / "tests" / "vm" / "root-setup"
-    key = key_of(SUITE, " ".join(PACKAGES), " ".join(LEAN), setup)
-    folder = BUILD / f"root-{key}"
+    packages = PACKAGES + PACKAGES_OF[suite]
+    key = key_of(suite, " ".join(packages), " ".join(LEAN), setup)
+    folder = BUILD / f"root-{suite}-{key}"
     if not folder.exists():
-        for old in BUILD.glob("root-*"):
+        for old in BUILD.glob(f"root-{suite}-*"):
             run_as_root("clean-root", ["rm", "-rf", old])
-        _make(folder)
+        _make(folder, suite, packages)
     tree = folder / "tree"
     kernel = next(tree.glob("boot/vmlinuz-*"))
     release = kernel.name.removeprefix("vmlinuz-")
-    return Root(key, tree, folder / "root.img", kernel, tree / "boot" / f"initrd.img-{release}",
+    return Root(suite, key, tree, folder / "root.img", kernel, tree / "boot" / f"initrd.img-{release}",
                 f"/usr/src/linux-headers-{release}")
 
 
-def base_image(root: Root) -> Path:
+def base_image() -> Path:
     """A small Debian root as a tar, which the guest imports as debian:trixie-slim."""
-    base = BUILD / f"base-{root.key}.tar"
+    base = BUILD / f"base-{key_of(SUITE, ' '.join(LEAN))}.tar"
     if not base.exists():
         with step("base image", f"a minimal Debian {SUITE}, by mmdebstrap"):
             for old in BUILD.glob("base-*"):

@@ -14,6 +14,7 @@ from checks import Checks
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import engine  # noqa: E402
 import host  # noqa: E402
 from harness import klog  # noqa: E402
 
@@ -28,6 +29,9 @@ PARTS = {
 
 
 def main() -> int:
+    version = engine.call("GET", "/version")
+    print(f"Docker {version['Version']} with {host.must('docker', 'info', '-f', '{{.CgroupDriver}}').strip()}, "
+          f"API {version['MinAPIVersion']} to {version['ApiVersion']}; Linux {version['KernelVersion']}")
     checks = Checks()
     for title, part in PARTS.items():
         print(f"\n{title}", flush=True)

@@ -14,6 +14,13 @@ from daemon import Daemon
 SETTINGS = Path("/etc/docker/daemon.json")
 DROP_IN = Path("/etc/systemd/system/docker.service.d/cmgr.conf")
 SURPLUS = 3
+NEWER_API = "1.44"
+
+
+def _can_refuse_old_clients() -> bool:
+    """From Docker 25 on: one before it knows no newer version that it could ask for."""
+    newest = engine.call("GET", "/version")["ApiVersion"]
+    return [int(part) for part in newest.split(".")] >= [int(part) for part in NEWER_API.split(".")]
 
 
 def _outlived_by_containers() -> None:
@@ -25,7 +32,7 @@ def _outlived_by_containers() -> None:
 
 def _refuses_old_clients_from_its_next_start() -> None:
     DROP_IN.parent.mkdir(exist_ok=True)
-    DROP_IN.write_text("[Service]\nEnvironment=DOCKER_MIN_API_VERSION=1.44\n")
+    DROP_IN.write_text(f"[Service]\nEnvironment=DOCKER_MIN_API_VERSION={NEWER_API}\n")
     host.must("systemctl", "daemon-reload")
 
 
@@ -49,8 +56,9 @@ def _removed(front: proxy.Proxy) -> set[str]:
 def _through_it(checks: Checks, front: proxy.Proxy, daemon: Daemon, managed: set[str]) -> None:
     wait_for("a removal to be asked for", lambda: _removed(front), 120)
     _kill_it()
-    checks.equal("it refuses API versions below", engine.call("GET", "/version")["MinAPIVersion"],
-                 "1.44")
+    if _can_refuse_old_clients():
+        checks.equal("it refuses API versions below",
+                     engine.call("GET", "/version")["MinAPIVersion"], NEWER_API)
     back = len(daemon.records())
     record = daemon.wait_for_records(back + 2, 90)[back + 1]
     checks.check("the next cycle but one decides again", not record["no_removal"], record)
