@@ -13,13 +13,22 @@
 
 /* No cycle waits for the last one: it may come round to more than eight at a time. */
 #define LAST_EXTRA_NS (30 * NS_PER_S)
+/* Somebody waits for the last pass, however long the interval is. */
+#define FINAL_NS (40 * NS_PER_S)
 
-static int act(struct governor *governor, bool last, struct window *window)
+static uint64_t act_deadline_ns(const struct governor *governor, bool final, bool last)
 {
+	if (final)
+		return governor->cycle_start_ns + FINAL_NS;
+	return governor_deadline_ns(governor, REAP_PERCENT) + (last ? LAST_EXTRA_NS : 0);
+}
+
+static int act(struct governor *governor, bool final, struct window *window)
+{
+	bool last = final || governor->seq + 1 == governor->options->cycles;
 	const struct reap_turn turn = {
 		.seq = governor->seq + 1,
-		.deadline_ns =
-			governor_deadline_ns(governor, REAP_PERCENT) + (last ? LAST_EXTRA_NS : 0),
+		.deadline_ns = act_deadline_ns(governor, final, last),
 		.last = last,
 	};
 
@@ -44,7 +53,7 @@ int cycle_run(struct governor *governor, bool final)
 	if (!err)
 		err = report_decision(governor, final, &window);
 	if (!err) {
-		err = act(governor, final || governor->seq + 1 == options->cycles, &window);
+		err = act(governor, final, &window);
 		/* Whatever became of that, some may have been removed. */
 		report_err = report(governor, final, &window);
 	}

@@ -253,8 +253,9 @@ void outbox_finish(struct outbox *outbox, const struct run *run, uint64_t end_ns
 		return;
 	atomic_store(&outbox->end_ns, end_ns);
 	if (ship_is_down(&outbox->ship))
-		log_line("no final graphs yet: the log server %s draws them once it has all records",
-			 outbox->ship.url);
+		log_line(
+			"no final graphs yet: the log server %s draws them once it has all records",
+			outbox->ship.url);
 	else if (!ship_finish(&outbox->ship, run))
 		log_line("final graphs: %s/", outbox->ship.url);
 }
