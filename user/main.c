@@ -13,6 +13,7 @@
 #include "doctor.h"
 #include "leave.h"
 #include "notify.h"
+#include "observe/lazyfree.h"
 #include "observe/observe.h"
 #include "replay.h"
 #include "report/export.h"
@@ -178,7 +179,8 @@ static int snapshot_command(const struct options *options)
 			 err == -ENOENT ? "; load the module: sudo insmod kmod/sysinfo.ko" : "");
 		return err == -ENOENT ? EXIT_MISSING : EXIT_FAILED;
 	}
-	json = export_json(&snapshot, (unsigned int)cpus);
+	err = lazyfree_add(CGROUPS, &snapshot);
+	json = err ? NULL : export_json(&snapshot, (unsigned int)cpus);
 	snapshot_free(&snapshot);
 	if (!json)
 		err = -ENOMEM;

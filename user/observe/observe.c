@@ -6,6 +6,7 @@
 
 #include "act/reap.h"
 #include "leave.h"
+#include "observe/lazyfree.h"
 #include "observe/window.h"
 #include "report/recording.h"
 #include "util.h"
@@ -22,6 +23,8 @@ static int take_readings(struct governor *governor, struct readings *ret, const 
 
 	*ret_source = governor->options->sysinfo;
 	err = snapshot_read(governor->options->sysinfo, &readings.snapshot);
+	if (!err)
+		err = lazyfree_add(CGROUPS, &readings.snapshot);
 	if (!err) {
 		*ret_source = "the BPF map";
 		err = cgroup_cpu_read(governor->cpu_source, &readings.cpu);

@@ -8,7 +8,7 @@
 #include "kmod/sysinfo.h"
 #include "util.h"
 
-/* About 10 million processes: more than PID_MAX_LIMIT allows. */
+/* More than PID_MAX_LIMIT processes take. */
 #define READING_LIMIT (2ULL << 30)
 
 /* memory 12039168 1226752 9874520 */
