@@ -33,10 +33,15 @@
 #error "sysinfo needs a kernel with CONFIG_MEMCG, CONFIG_CGROUPS and CONFIG_PROC_FS"
 #endif
 
-#define PAGE_KIB    (PAGE_SIZE / 1024)
-#define WALK_BYTES  4096 /* of a struct walk: one page's worth, so that open() seldom fails */
-#define PATH_LEVELS 256	 /* of a path; cgroup_path() takes the square of its depth */
-#define STEPS	    512	 /* in one go, under RCU */
+#define PAGE_KIB   (PAGE_SIZE / 1024)
+#define WALK_BYTES 4096 /* of a struct walk: one page's worth, so that open() seldom fails */
+#define CMDLINE_BYTES                                                                              \
+	(8 << 20) /* of all command lines: processes that share one repeat it for nothing */
+/* The tests build with less of both. */
+#ifndef STEPS
+#define PATH_LEVELS 256 /* of a path; cgroup_path() takes the square of its depth */
+#define STEPS	    512 /* in one go, under RCU */
+#endif
 
 /* seq_file positions: the head, then each cgroup, then PROCESS_POS + tgid, then the end. */
 #define HEAD_POS    0LL
@@ -50,6 +55,7 @@ struct walk {
 	bool shown;			  /* the record at the current position has been printed */
 	bool in_container;		  /* what is known of the cgroup of the last process */
 	u64 cgroup_id;
+	size_t cmdline_left;
 	char text[WALK_BYTES - 64]; /* a path or a command line */
 };
 static_assert(sizeof(struct walk) <= WALK_BYTES);
@@ -328,12 +334,14 @@ static u64 sample_membership(struct task_struct *task, struct walk *walk)
  * Copies memory of another process, or returns false where any of it could not be had at once: its
  * owner may hold the mmap lock for ever, or be the one to bring in the page (userfaultfd, FUSE:
  * CVE-2018-1120).
+ *
+ * The mm is not kept in use, see grab_mm(): exit_mmap() takes the lock before it frees page tables.
  */
 static bool copy_resident(struct mm_struct *mm, unsigned long from, char *to, size_t size)
 {
 	if (!mmap_read_trylock(mm))
 		return false;
-	while (size) {
+	while (size && atomic_read(&mm->mm_users)) {
 		size_t chunk = min_t(size_t, size, PAGE_SIZE - offset_in_page(from));
 		struct page *page = NULL;
 
@@ -358,18 +366,15 @@ static const char *cmdline_of(struct mm_struct *mm, struct walk *walk)
 	unsigned long start, end;
 	size_t len = 0, i;
 
-	if (!mmget_not_zero(mm))
-		return NULL;
 	spin_lock(&mm->arg_lock);
 	start = mm->arg_start;
 	end = mm->arg_end;
 	spin_unlock(&mm->arg_lock);
 	if (start < end)
 		len = min_t(unsigned long, end - start, sizeof(walk->text) - 1);
-	if (!copy_resident(mm, start, text, len))
+	if (len > walk->cmdline_left || !copy_resident(mm, start, text, len))
 		len = 0;
-	/* Where this is the last use, a worker takes the mm down. */
-	mmput_async(mm);
+	walk->cmdline_left -= len;
 
 	while (len && !text[len - 1])
 		len--;
@@ -487,6 +492,7 @@ static void *sysinfo_start(struct seq_file *m, loff_t *pos)
 	if (*pos == HEAD_POS) {
 		drop_cgroup(walk);
 		walk->cgroups = walk->processes = 0;
+		walk->cmdline_left = CMDLINE_BYTES;
 		return has_memory_controller() ? walk : ERR_PTR(-ENODEV);
 	}
 	if (*pos < PROCESS_POS)
