@@ -12,7 +12,7 @@ from .root import Root, run_in_root
 from .step import BUILD, Failure, run, run_as_root, step
 
 # From the oldest kernel that the product runs on to the newest that Debian has.
-SUITES = ("bookworm", "trixie", "trixie-backports")
+SUITES = ("bookworm", "bookworm-backports", "trixie", "trixie-backports")
 FLAVOUR = "cloud-amd64"
 LISTS_MAX_AGE_S = 24 * 3600
 

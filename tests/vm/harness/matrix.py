@@ -103,13 +103,17 @@ def _build_for_all(root: Root, archive: Archive) -> int:
     built = 0
     for flavour in ("cloud-amd64", "amd64", "rt-amd64"):
         for release in kernels.releases(archive, flavour):
-            modules.build(root, kernels.fetch_headers(archive, release), "kmod")
-            say(f"builds without warnings (W=1, sparse): {release}")
+            kernel = kernels.fetch_headers(archive, release)
+            modules.build(root, kernel, "kmod", "C=1")
+            sparse = "sparse" if modules.had_sparse(kernel) else "no sparse with these headers"
+            say(f"builds without warnings (W=1, {sparse}): {release}")
             built += 1
     return built
 
 
-def _print_table(rows: list[Row]) -> None:
+def _print_table(rows: list[Row], archive: Archive) -> None:
+    series = [".".join(release.split(".")[:2]) for release in kernels.newest_of_each_series(archive)]
+    print(f"\nDebian's archive has {', '.join(series)} now.")
     print(f"\n{'kernel':<32}{'checks':<32}{'seconds':>8}")
     for row in rows:
         print(f"{row.kernel:<32}{row.checks or 'FAILED':<32}{row.seconds:8.0f}")
@@ -125,5 +129,5 @@ def main(name: str) -> int:
     if not kind.sample and not os.environ.get("KERNEL"):
         with step("headers", "builds the module against every header package"):
             say(f"{_build_for_all(root, archive)} header packages")
-    _print_table(rows)
+    _print_table(rows, archive)
     return 1 if any(row.failure for row in rows) else 0

@@ -11,6 +11,8 @@ from typing import Callable, NamedTuple, TypeVar
 BUILT = Path("/opt/cmgr-kernel/built")
 PROGRAMS = BUILT / "bin"
 MODULE = BUILT / "sysinfo.ko"
+FEW_STEPS = BUILT / "few_steps.ko"      # the same, which leaves RCU after every second step
+FEW_LEVELS = 4                          # of a path that it tells
 HOME = Path("/opt/cmgr-bpf")
 CMGR = HOME / "cmgr-bpf"
 SYSINFO = Path("/proc/sysinfo")
@@ -117,6 +119,20 @@ def parse(text: bytes) -> Reading:
 
 def read() -> Reading:
     return parse(SYSINFO.read_bytes())
+
+
+def open_at(marker: bytes) -> int:
+    """A reader that has read just to the end of a marker: what the next record is of, it holds."""
+    near = SYSINFO.read_bytes().find(marker) - 256
+    reader = os.open(SYSINFO, os.O_RDONLY)
+    text = b""
+    while len(text) < near:
+        text += os.read(reader, near - len(text))
+    while not text.endswith(marker):
+        byte = os.read(reader, 1)
+        assert byte, f"no {marker!r} in {len(text)} bytes"
+        text += byte
+    return reader
 
 
 def flat_keyed(path: Path) -> dict[str, int]:

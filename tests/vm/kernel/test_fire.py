@@ -7,7 +7,7 @@ from typing import Iterator
 import guest
 import pytest
 
-SECONDS = guest.scaled(60)
+SECONDS = 60
 PROCESSES = guest.scaled(5000)
 CONTAINERS = 10
 IN_A_CONTAINER = PROCESSES // 50
@@ -89,9 +89,18 @@ def test_judge_of_the_readers(tmp_path: Path) -> None:
         assert not _judged_good(GOOD.replace(good, bad, 1), lasting), (good, bad)
 
 
+def _charged(cgroup: guest.Cgroup) -> bool:
+    below = f"/{cgroup.folder.name}/"
+    return any(row.anon_kib for row in guest.read().cgroups.values() if row.path.startswith(below))
+
+
 def test_every_reading_is_whole_under_fire(herd: Path, start: guest.Starter,
                                            cgroup: guest.Cgroup) -> None:
+    (cgroup.folder / "cgroup.subtree_control").write_text("+memory")
     storm = start("storm", cgroup.folder, FORKS_PER_S * 21 // 20)
+    guest.wait_for("cgroups that are charged, and one removed that still is",
+                   lambda: _charged(cgroup) and guest.flat_keyed(
+                       cgroup.folder / "cgroup.stat")["nr_dying_descendants"])
     readers = [start("reader", size, SECONDS, seed, herd)
                for size in READ_SIZES for seed in range(READERS_EACH)]
     outputs = [reader.communicate()[0].decode().strip() for reader in readers]

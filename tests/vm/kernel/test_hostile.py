@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -16,6 +17,7 @@ READ_LIMIT_MS = 1000        # part of the contract
 HANG_S = 60
 TEXT_BYTES = range(4000, 4096)      # what is longer is cut so
 PATH_BYTES = range(3700, 4096)      # the same, at a name
+CMDLINE_BYTES = 8 << 20             # of a whole reading
 ALL_BYTES = bytes(range(1, 256))
 LONG = [b"long", *(bytes([65 + i % 26]) * 100_000 for i in range(21))]
 TEXT = b"moved \xff\"\\\n arguments"
@@ -232,6 +234,23 @@ def test_snapshot_is_json(crowd: Crowd) -> None:
     for name in TEXTS:
         comm = ACTS[name].comm
         assert by_pid[crowd[name]]["name"].encode() == (b"actor" if comm is None else comm[:15])
+        # Bytes that are no UTF-8 are told as U+FFFD, one or more at a time.
+        told = by_pid[crowd[name]]["cmd_line"]
+        plain = re.sub(r"[^ -~]+", "", told)
+        assert any(_is_beginning(plain.encode(), re.sub(rb"[^ -~]+", b"", whole or b""), TEXT_BYTES)
+                   for whole in ACTS[name].cmdline), (name, told)
+
+
+def test_command_lines_have_a_budget(cgroup: guest.Cgroup, start: guest.Starter) -> None:
+    """Processes that share their arguments repeat them for nothing."""
+    many = guest.scaled(2500)
+    start("idle", many, "x" * 4000, cgroup=cgroup)
+    rows = [row for row in _timed_reading().processes.values() if row.cgroup_id == cgroup.id]
+    told = sum(len(row.cmdline or b"") for row in rows)
+    assert len(rows) == many + 1
+    assert told <= CMDLINE_BYTES
+    if many * 4000 > CMDLINE_BYTES:
+        assert rows[0].cmdline and not rows[-1].cmdline and told > CMDLINE_BYTES * 0.9
 
 
 def _make_below(folder: Path, names: list[bytes]) -> list[int]:
@@ -284,8 +303,10 @@ def test_cgroup_path_longer_than_a_path(cgroup: guest.Cgroup) -> None:
         assert _is_beginning(os.fsencode(rows[cgroup_id].path), path, PATH_BYTES)
 
 
-def test_thousands_of_cgroups(cgroup: guest.Cgroup) -> None:
-    folders = [cgroup.folder / str(i) for i in range(2000)]
+@pytest.mark.parametrize("memory,count", [("-memory", 2000), ("+memory", 1200)])
+def test_thousands_of_cgroups(cgroup: guest.Cgroup, memory: str, count: int) -> None:
+    (cgroup.folder / "cgroup.subtree_control").write_text(memory)
+    folders = [cgroup.folder / str(i) for i in range(count)]
     for folder in folders:
         folder.mkdir()
     rows = guest.parse(_run("cat", guest.SYSINFO)).cgroups

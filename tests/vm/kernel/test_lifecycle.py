@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import guest
 import pytest
@@ -31,15 +31,6 @@ def _slab_counts() -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if words[0] in SLABS}
 
 
-def _open_at(kind: bytes) -> int:
-    """A descriptor whose reading has stopped among the records of a kind."""
-    fd = os.open(guest.SYSINFO, os.O_RDONLY)
-    seen = b""
-    while b"\n" + kind not in seen:
-        seen += os.read(fd, 64)
-    return fd
-
-
 def _to_its_end(fd: int) -> int:
     """Reads on; the error that ended it, or 0 for the end of the file."""
     try:
@@ -53,19 +44,25 @@ def _to_its_end(fd: int) -> int:
 
 
 def _round(cgroup: guest.Cgroup) -> None:
-    """One life of the module, with readers that stay and a cgroup and a process that they hold."""
+    """One life of the module, with a process that it tells, readers that stay, and a cgroup that
+    some of them hold."""
     guest.load()
-    child = cgroup.child("held")
+    before, held = cgroup.child("before"), cgroup.child("held")
     sleeper = os.fork()
     if not sleeper:
         signal.pause()
-    (child.folder / "cgroup.procs").write_text(str(sleeper))
-    fds = [_open_at(kind) for kind in (b"cgroup", b"process") for _ in range(LEFT_BEHIND // 2)]
+    (held.folder / "cgroup.procs").write_text(str(sleeper))
+    assert guest.read().processes[sleeper].cgroup_id == held.id
+    fds = [guest.open_at(marker) for marker in (b"/before\n", b"\nprocess ")
+           for _ in range(LEFT_BEHIND // 2)]
     os.kill(sleeper, signal.SIGKILL)
     os.waitpid(sleeper, 0)
-    child.remove()
+    held.remove()
+    os.close(fds.pop())
+    os.close(fds.pop(0))
     guest.unload()
     assert {_to_its_end(fd) for fd in fds} <= {errno.EIO, 0}
+    before.remove()
 
 
 def _settled(condition: Callable[[], bool], what: str) -> None:
@@ -100,7 +97,7 @@ def test_a_second_insmod_is_refused() -> None:
 
 
 def test_an_open_file_does_not_hold_the_module() -> None:
-    fd = _open_at(b"cgroup")
+    fd = guest.open_at(b"\ncgroup ")
     guest.unload()
     assert not guest.SYSINFO.exists()
     guest.load()
@@ -109,14 +106,18 @@ def test_an_open_file_does_not_hold_the_module() -> None:
 
 
 def test_a_removed_cgroup_is_held_only_as_long_as_its_reader(cgroup: guest.Cgroup) -> None:
-    before = _dying()
-    fds = []
+    """Whether it reads on, or closes the file."""
+    before, fds = _dying(), []
+    cgroup.child("before")
     for name in range(20):
-        child = cgroup.child(str(name))
-        fds.append(_open_at(b"cgroup"))
-        child.remove()
-    for fd in fds:
+        held = cgroup.child(str(name))
+        fds.append(guest.open_at(b"/before\n"))
+        held.remove()
+    assert _dying() >= before + len(fds)
+    for fd in fds[::2]:
         assert _to_its_end(fd) == 0
+    for fd in fds[1::2]:
+        os.close(fd)
     _settled(lambda: _dying() <= before, "removed cgroups to be freed")
 
 
@@ -130,8 +131,17 @@ def _fail_each(what: object) -> None:
     assert int(words[0]) >= 2 and int(words[2]) >= 2, "no allocation failed"
 
 
+@pytest.fixture
+def long_record(cgroup: guest.Cgroup) -> Iterator[None]:
+    """A process whose record does not fit into the buffer that a reading begins with."""
+    process = subprocess.Popen(["sh", "-c", "read line", "\1" * 4000], stdin=subprocess.PIPE,
+                               preexec_fn=cgroup.enter)
+    yield
+    process.communicate()
+
+
 @pytest.mark.parametrize("size", [1, 37, 4096, 1 << 20])
-def test_every_failing_allocation_of_a_reading(size: int) -> None:
+def test_every_failing_allocation_of_a_reading(long_record: None, size: int) -> None:
     _fail_each(size)
 
 

@@ -8,6 +8,7 @@ does usage_kib, which equals memory.current; of anon_kib and file_kib a reader s
 A page whose cgroup was removed belongs to the nearest one above that lives.
 """
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -243,6 +244,21 @@ def test_locked(container: MakeContainer, start: Starter, files: Callable[[int],
     usage = truth_at_rest(locked, locked_anon_kib=24 * MIB)
     # The kernel does not lock every large folio of a file, and which ones differs: most of it is.
     assert usage.anon_kib >= (24 + 16) * MIB
+
+
+def test_given_up_and_used_again(container: MakeContainer, start: Starter) -> None:
+    """MADV_FREE leaves anonymous memory on the lists of the page cache: the daemon finds it out."""
+    lazy = container()
+    start("lazyfree", 64, cgroup=lazy)
+
+    def moved() -> bool:
+        drain_lists()
+        return told(lazy).file_kib >= 64 * MIB - KINDS_BAR_KIB
+
+    guest.wait_for("the pages to be on the lists of the page cache", moved)
+    text = subprocess.run([guest.CMGR, "snapshot"], check=True, stdout=subprocess.PIPE).stdout
+    row = next(row for row in json.loads(text)["containers"] if row["cgroup_id"] == lazy.id)
+    assert row["anon_kib"] >= 64 * MIB - KINDS_BAR_KIB and row["file_kib"] < 2 * MIB
 
 
 def test_removed_child(container: MakeContainer, files: Callable[[int], Path]) -> None:

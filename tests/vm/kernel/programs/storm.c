@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * storm CGROUP RATE: forks RATE times a second (exits, execs, orphans, vforks among them), while threads
- * come and go, and cgroups below the folder CGROUP are made and removed with a process in each.
+ * come and go, and cgroups below the folder CGROUP are made and removed with a process in each, which leaves
+ * a page of shared memory behind.
  * Prints "ready", and when its input ends "ms N forks N execs N threads N cgroups N".
  */
 #include <errno.h>
@@ -132,7 +133,20 @@ static pid_t fork_into(int cgroup)
 	return syscall(SYS_clone3, &arguments, sizeof(arguments));
 }
 
-static pid_t begin_cgroup(const char *name)
+/* Charged to the cgroup, and there until the next one in its slot cuts the file. */
+static void leave_page(unsigned long slot)
+{
+	char name[32], byte = 1;
+	int file;
+
+	snprintf(name, sizeof(name), "/dev/shm/cmgr-storm-%lu", slot);
+	file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (write(file, &byte, 1) != 1)
+		_exit(1);
+	close(file);
+}
+
+static pid_t begin_cgroup(const char *name, unsigned long slot)
 {
 	int folder;
 	pid_t pid;
@@ -141,9 +155,11 @@ static pid_t begin_cgroup(const char *name)
 		return -1;
 	folder = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	pid = fork_into(folder);
-	if (!pid)
+	if (!pid) {
+		leave_page(slot);
 		for (;;)
 			pause();
+	}
 	close(folder);
 	if (pid > 0)
 		count(&counts->cgroups);
@@ -170,7 +186,7 @@ static void cgroups_come_and_go(const char *parent)
 		if (i >= CGROUPS_ALIVE)
 			end_cgroup(name[slot], pid[slot]);
 		snprintf(name[slot], sizeof(name[slot]), "%s/docker-%064lx.scope", parent, i);
-		pid[slot] = begin_cgroup(name[slot]);
+		pid[slot] = begin_cgroup(name[slot], slot);
 		usleep(20000);
 	}
 }
