@@ -35,8 +35,8 @@
 
 #define PAGE_KIB   (PAGE_SIZE / 1024)
 #define WALK_BYTES 4096 /* of a struct walk: one page's worth, so that open() seldom fails */
-#define CMDLINE_BYTES                                                                              \
-	(8 << 20) /* of all command lines: processes that share one repeat it for nothing */
+/* Of all command lines: processes that share their arguments repeat them for nothing. */
+#define CMDLINE_BYTES (1 << 20)
 /* The tests build with less of both. */
 #ifndef STEPS
 #define PATH_LEVELS 256 /* of a path; cgroup_path() takes the square of its depth */
@@ -55,8 +55,8 @@ struct walk {
 	bool shown;			  /* the record at the current position has been printed */
 	bool in_container;		  /* what is known of the cgroup of the last process */
 	u64 cgroup_id;
-	size_t cmdline_left;
-	char text[WALK_BYTES - 64]; /* a path or a command line */
+	u32 cmdline_left, cmdline_len; /* that may still be told; of the record just shown */
+	char text[WALK_BYTES - 64];    /* a path or a command line */
 };
 static_assert(sizeof(struct walk) <= WALK_BYTES);
 
@@ -374,7 +374,7 @@ static const char *cmdline_of(struct mm_struct *mm, struct walk *walk)
 		len = min_t(unsigned long, end - start, sizeof(walk->text) - 1);
 	if (len > walk->cmdline_left || !copy_resident(mm, start, text, len))
 		len = 0;
-	walk->cmdline_left -= len;
+	walk->cmdline_len = len;
 
 	while (len && !text[len - 1])
 		len--;
@@ -392,6 +392,7 @@ static void show_process(struct seq_file *m, struct task_struct *task)
 	struct mm_struct *mm = grab_mm(task);
 	char comm[TASK_COMM_LEN];
 
+	walk->cmdline_len = 0;
 	get_task_comm(comm, task);
 	seq_printf(m, "process %d %llu %llu %llu %lu %lu", task_tgid_nr(task), cgroup_id,
 		   task->start_boottime, process_cpu_ns(task),
@@ -512,10 +513,12 @@ static void *sysinfo_next(struct seq_file *m, void *v, loff_t *pos)
 		return NULL;
 	}
 	/* seq_file drops a record that did not fit and shows it again: only a kept one counts. */
-	if (walk->shown && *pos >= PROCESS_POS)
+	if (walk->shown && *pos >= PROCESS_POS) {
 		walk->processes++;
-	else if (walk->shown && *pos > HEAD_POS)
+		walk->cmdline_left -= walk->cmdline_len;
+	} else if (walk->shown && *pos > HEAD_POS) {
 		walk->cgroups++;
+	}
 	walk->shown = false;
 
 	if (*pos >= PROCESS_POS)

@@ -26,7 +26,7 @@
  *              <cmdline> is given only for processes of a container (see below), as much as fits
  *              in about 4,000 bytes; it is "-" where any of that could not be had without waiting
  *              (swapped out, on a file, the process is changing its own memory map), and once a
- *              reading has 8 MiB of them.
+ *              reading has 1 MiB of them.
  * end          A reading without it, or with other counts, is partial.
  *
  * Text fields are printable ASCII. Space, backslash and every other byte are escaped as by

@@ -122,7 +122,11 @@ def read() -> Reading:
 
 
 def open_at(marker: bytes) -> int:
-    """A reader that has read just to the end of a marker: what the next record is of, it holds."""
+    """A reader that has read just to the end of a marker.
+
+    The last byte of a record brings in the next one: where the marker ends before it, the reader holds
+    what that will be of.
+    """
     near = SYSINFO.read_bytes().find(marker) - 256
     reader = os.open(SYSINFO, os.O_RDONLY)
     text = b""
@@ -163,6 +167,10 @@ class Cgroup:
     def enter(self) -> None:
         """The calling process goes into it."""
         (self.folder / "cgroup.procs").write_text("0")
+
+    def open_at(self, name: str) -> int:
+        """A reader that holds what comes after the child with this name."""
+        return open_at(os.fsencode(f"/{self.folder.relative_to(CGROUPS)}/{name}"))
 
     def stat(self) -> dict[str, int]:
         return flat_keyed(self.folder / "memory.stat")

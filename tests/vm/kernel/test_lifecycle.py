@@ -53,8 +53,8 @@ def _round(cgroup: guest.Cgroup) -> None:
         signal.pause()
     (held.folder / "cgroup.procs").write_text(str(sleeper))
     assert guest.read().processes[sleeper].cgroup_id == held.id
-    fds = [guest.open_at(marker) for marker in (b"/before\n", b"\nprocess ")
-           for _ in range(LEFT_BEHIND // 2)]
+    fds = [*(cgroup.open_at("before") for _ in range(LEFT_BEHIND // 2)),
+           *(guest.open_at(b"\nprocess ") for _ in range(LEFT_BEHIND // 2))]
     os.kill(sleeper, signal.SIGKILL)
     os.waitpid(sleeper, 0)
     held.remove()
@@ -111,7 +111,7 @@ def test_a_removed_cgroup_is_held_only_as_long_as_its_reader(cgroup: guest.Cgrou
     cgroup.child("before")
     for name in range(20):
         held = cgroup.child(str(name))
-        fds.append(guest.open_at(b"/before\n"))
+        fds.append(cgroup.open_at("before"))
         held.remove()
     assert _dying() >= before + len(fds)
     for fd in fds[::2]:
