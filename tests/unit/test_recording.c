@@ -418,6 +418,43 @@ static void a_path_that_is_too_long(void **state)
 	assert_string_equal(why, "the path is too long");
 }
 
+/* Why a container is not decided about, as it is. */
+static void what_is_not_known_is_told(void **state)
+{
+	static const char text[] = HEAD
+		"module 1 100 50 60\ncgroup 20 1 1 1 /docker/" ID "\n"
+		"process 9 20 1 1 1 1 c -\nbpf 2 0 0 0 0 0 0\nend\n"
+		"cycle 1 0 5 2\ncontainer 1 " ID " rm - - n i\n"
+		"module 11 100 50 60\nbpf 12 0 0 0 0 0 0\ndecided 1 unsure keep 0 0 - 0 kept\nend\n"
+		"cycle 2 0 5 2\nno-list why\ncontainer 1 gone\nmodule 21 100 50 60\n"
+		"cgroup 20 gone\ncgroup 21 1 1 1 /docker/" ID "\n"
+		"process 9 21 1 1 1 1 c -\nbpf 22 0 0 0 0 0 0\ndistrust why\nend\n"
+		"cycle 3 0 5 2\ncontainer 2 " ID " rm then - n i\n"
+		"module 31 100 50 60\nbpf 32 0 0 0 0 0 0\ndecided 2 unsure keep 0 0 - 0 kept\n"
+		"end\ncycle 4 0 5 2\ncontainer 2 " ID " m then - n i\n"
+		"module 41 100 50 60\nbpf 42 0 0 0 0 0 0\ndecided 2 unsure keep 0 0 - 0 kept\n"
+		"end\n";
+	static const char *const reasons[] = {
+		"unsure: the engine has not been asked about it yet (",
+		"unsure: it was restarted (",
+		"unsure: it is paused, restarting or being removed (",
+	};
+	struct options options = {.replay = path};
+	_cleanup_free_ char *output = NULL, *sealed = NULL;
+	const char *at;
+	size_t size, i;
+
+	(void)state;
+	sealed = seal(text, &size);
+	write_recording(sealed, size);
+	run_replay(&options, &output);
+	at = output;
+	for (i = 0; i < ARRAY_SIZE(reasons); i++) {
+		at = strstr(at, reasons[i]);
+		assert_non_null(at);
+	}
+}
+
 /* The recording of a small host, its blocks ended by "end" alone. */
 static char *unsealed(void)
 {
@@ -595,6 +632,7 @@ int main(void)
 		test(hostile_rows),
 		test(a_brief_life_is_recorded),
 		test(a_path_that_is_too_long),
+		test(what_is_not_known_is_told),
 		test(random_damage_under_a_right_checksum),
 		test(another_decision_than_recorded_is_told),
 		test(a_run_goes_on_where_another_was_killed),

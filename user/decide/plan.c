@@ -55,7 +55,8 @@ static bool set_aside(struct container *container, const struct plan *plan)
 		container->reason = format_text("unmanaged: no label cmgr.managed=true");
 	} else if (!container->running) {
 		container->class = CLASS_UNSURE;
-		container->reason = format_text("unsure: it is not running");
+		container->reason =
+			format_text("unsure: it is paused, restarting or being removed");
 	} else if (container->unsure) {
 		container->class = CLASS_UNSURE;
 		container->reason = format_text("unsure: %s", container->unsure);
