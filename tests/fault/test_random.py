@@ -17,7 +17,7 @@ import time
 
 from cases import message, restart_engine, Stage
 from daemon import LAG, Run, boottime_ns, problems
-from engine import Engine, Fault, Request, inspection
+from engine import Container, Engine, Fault, Request, inspection
 from world import World
 
 TOGETHER = 40
@@ -49,11 +49,17 @@ class Chaos:
             labels = self.random.choices(
                 [{"cmgr.managed": "true"}, {"cmgr.managed": "true", "cmgr.protect": "true"}, {}],
                 [10, 1, 1])[0]
-            made = self.world.add(f"c{self.number}", self.random.randrange(1000, 5_000_000), labels=labels,
-                                  cpu_rate=self.random.choice([0, self.random.random() / 10]),
-                                  wait_rate=self.random.choice([0, self.random.random() / 2]))
+            made = self.make(labels)
             if self.random.random() < 0.2:
                 made.started_ns = boottime_ns() - self.random.randrange(20 * 10**9)
+
+    def make(self, labels: dict) -> Container:
+        name = f"c{self.number}"
+        if self.random.random() < 0.4:  # some are alike in all but their age
+            return self.world.add(name, 4096, labels=labels)
+        return self.world.add(name, self.random.randrange(1000, 5_000_000), labels=labels,
+                              cpu_rate=self.random.choice([0, self.random.random() / 10]),
+                              wait_rate=self.random.choice([0, self.random.random() / 2]))
 
     def options(self) -> list[str]:
         action = self.random.choice(["remove", "remove", "remove", "stop", "pause"])
@@ -144,7 +150,11 @@ class Chaos:
         if not keys:
             return b"[7]"
         key = self.random.choice(keys)
-        put = self.random.choice([f'"{key}": 7, "{key}"', f'"{key.lower()}"', f'"{key}": 7, "x"'])
+        puts = [f'"{key}": 7, "{key}"', f'"{key}": 7, "x"']
+        # Labels that are missing are none: in the scope of all that is no damage, but another answer.
+        if key != "Labels" or self.engine.policy.scope == "label":
+            puts.append(f'"{key.lower()}"')
+        put = self.random.choice(puts)
         return good.replace(f'"{key}"', put, 1).encode()
 
 
