@@ -2,9 +2,9 @@
 what a random script said. $CYCLES of them, over many daemons side by side; $SEED repeats.
 
 What holds in each: no wrong request (Engine.wrong), exactly one outcome a decision, the decisions of
-policy.py, each cycle begun in time and no longer than the interval. Options are random, readings fail and
-records are lost at random. Half of the daemons are ended by SIGINT at a random moment, and do their last
-pass.
+policy.py, each cycle begun in time and no longer than the interval. What is recorded is decided again by
+a replay. Options are random, readings fail and records are lost at random. Half of the daemons are ended
+by SIGINT at a random moment, and do their last pass.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import signal
 import time
 
 from cases import message, restart_engine, Stage
-from daemon import LAG, Run, boottime_ns, problems
+from daemon import DAEMON, LAG, Run, boottime_ns, problems
 from engine import Container, Engine, Fault, Request, inspection
 from world import World
 
@@ -158,12 +158,26 @@ class Chaos:
         return good.replace(f'"{key}"', put, 1).encode()
 
 
+async def replayed(recording: str) -> list[str]:
+    """What is wrong with a recording: it has to be decided about again as it was."""
+    process = await asyncio.create_subprocess_exec(
+        DAEMON, "replay", recording, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    out, err = await process.communicate()
+    told = (out or b"\n").decode(errors="replace").splitlines()[-1]
+    if process.returncode == 0 and told.endswith("all as recorded"):
+        return []
+    return [f"replay ended with {process.returncode}: {told} {err.decode()[-2000:]}"]
+
+
 async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
     engine = Engine(f"{folder}.sock", versions=random.Random(seed).choice([(24, 41), (24, 45), (44, 52)]))
     run = Run(folder, engine)
     chaos = Chaos(engine, seed)
     options = chaos.options()
     run.host_by_environment = chaos.random.random() < 0.3
+    recording = f"{folder}.recording" if chaos.random.random() < 0.3 else None
+    if recording:
+        options += ["--record", recording]
     before = 0
     last_seq = chaos.random.randrange(1, 2 * CYCLES_OF_A_RUN)
     asked_at, told_then = 0.0, 0
@@ -207,6 +221,9 @@ async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
     tally["longest_us"] = max([tally["longest_us"]] + [
         r["self"]["cycle_us"] for r in run.records[:-1]])
     found = problems(run)
+    if recording:
+        tally["recorded"] += len(run.records)
+        found += await replayed(recording)
     lag = LAG.since(asked_at)
     if asked_at and time.monotonic() - asked_at > END_LIMIT_S + lag:
         found.append(f"ended {time.monotonic() - asked_at:.1f} s after SIGINT")
@@ -219,7 +236,7 @@ async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
 async def all_runs(folder: str, seed: int, wanted: int) -> tuple[list[str], dict[str, int]]:
     watching = asyncio.ensure_future(LAG.watch())
     tally = dict.fromkeys(("interleavings", "decisions", "actions", "requests", "pending", "failed",
-                           "kept", "spoiled", "lost", "signals", "longest_us"), 0)
+                           "kept", "spoiled", "lost", "recorded", "signals", "longest_us"), 0)
     found: list[str] = []
     number = 0
 
