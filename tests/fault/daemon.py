@@ -6,6 +6,7 @@ import json
 import os
 import time
 import threading
+from urllib.parse import urlsplit
 
 from engine import Container, Engine
 from policy import TOTAL_KIB, Policy, Reading, Usage, second_opinion
@@ -155,6 +156,8 @@ class Run:
             log += ["--docker-host", url]
         options = ("--keep-high", "1", "--keep-low", "1", *options)
         self.engine.policy = Policy.of(list(options))
+        if self.log_url:
+            self.engine.policy.log_port = urlsplit(self.log_url).port
         process = await asyncio.create_subprocess_exec(
             *self.under, DAEMON, "--json", *log, "--no-cron", "--interval", str(interval), "--cycles",
             str(cycles), "--sysinfo", self.host.sysinfo,

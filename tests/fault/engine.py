@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from policy import Policy
+from policy import Listed, Policy
 
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 404: "Not Found",
            409: "Conflict", 500: "Internal Server Error", 503: "Service Unavailable"}
@@ -97,7 +97,7 @@ class Engine:
         self.versions = versions
         self.containers: dict[str, Container] = {}
         self.policy = Policy()  # what the daemon is told
-        self.listed: dict[str, tuple[str, dict, str]] | None = None  # in its last list; None: it had none
+        self.listed: dict[str, Listed] | None = None  # in its last list; None: it had none
         self.requests: list[Request] = []
         self.wrong: list[str] = []
         self.latest_list: Request | None = None
@@ -282,8 +282,9 @@ class Engine:
 
     def agrees(self, identifier: str) -> bool:
         container = self.containers.get(identifier)
-        return bool(container and self.policy.may_touch(container.name, container.labels,
-                                                        container.state)
+        return bool(container
+                    and self.policy.may_touch(Listed(identifier, container.name, container.labels,
+                                                     container.state))
                     and self.measured.get(identifier) == (container.life, True))
 
     def _judge(self, request: Request) -> None:
@@ -301,12 +302,14 @@ class Engine:
         self.asked.append((request.kind, request.id))
 
 
-def listed_in(body: bytes) -> dict[str, tuple[str, dict, str]] | None:
-    """Name, labels and state by ID; None where that is no list."""
+def listed_in(body: bytes) -> dict[str, Listed] | None:
+    """By ID; None where that is no list."""
     try:
-        return {row["Id"]: (row["Names"][0][1:], dict(row.get("Labels") or {}), row["State"])
-                for row in json.loads(body)}
-    except (ValueError, LookupError, TypeError):
+        rows = json.loads(body)
+        return {row["Id"]: Listed(row["Id"], row["Names"][0][1:], dict(row.get("Labels") or {}), row["State"],
+                                  {port.get("PublicPort", 0) for port in row.get("Ports") or []})
+                for row in rows}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

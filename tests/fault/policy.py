@@ -9,6 +9,18 @@ CPUS = os.sysconf("SC_NPROCESSORS_ONLN")
 WHOLE = 10**9  # shares are whole parts of it
 TOTAL_KIB = 100_000_000
 MS = 10**6
+ID_DIGITS = 12  # the least of an ID that --protect takes for one
+
+
+@dataclass
+class Listed:
+    """A row of the engine's list, or an inspection."""
+
+    id: str
+    name: str
+    labels: dict
+    state: str
+    ports: set[int] = field(default_factory=set)  # published
 
 
 @dataclass
@@ -19,6 +31,7 @@ class Policy:
     scope: str = "label"
     protect: list[str] = field(default_factory=list)
     min_age: int = 10
+    log_port: int | None = None
 
     @classmethod
     def of(cls, options: list[str]) -> Policy:
@@ -31,10 +44,14 @@ class Policy:
         parser.add_argument("--min-age", type=int, default=cls.min_age)
         return cls(**vars(parser.parse_known_args(options)[0]))
 
-    def may_touch(self, name: str, labels: dict, state: str) -> bool:
-        return (state == "running" and name not in self.protect
-                and (self.scope == "all" or labels.get("cmgr.managed") == "true")
-                and labels.get("cmgr.protect") != "true")
+    def protects(self, one: Listed) -> bool:
+        return (one.labels.get("cmgr.protect") == "true" or self.log_port in one.ports
+                or any(one.name == name.removeprefix("/")
+                       or len(name) >= ID_DIGITS and one.id.startswith(name) for name in self.protect))
+
+    def may_touch(self, one: Listed) -> bool:
+        return (one.state == "running" and not self.protects(one)
+                and (self.scope == "all" or one.labels.get("cmgr.managed") == "true"))
 
 
 @dataclass
@@ -55,7 +72,7 @@ class Reading:
     usage: dict[str, Usage]
     losses: str
     whole: bool  # nothing is wrong with it
-    listed: dict[str, tuple[str, dict, str]] | None  # by the engine before it; None: it gave no list
+    listed: dict[str, Listed] | None  # by the engine before it; None: it gave no list
 
 
 class Window:
@@ -74,7 +91,7 @@ class Window:
             row = (now.listed or {}).get(identifier)
             age_ns = now.at_ns - usage.started_ns
             if (not was or was.cgroup_id != usage.cgroup_id or age_ns < policy.min_age * 10**9
-                    or not row or not policy.may_touch(*row)):
+                    or not row or not policy.may_touch(row)):
                 continue
             self.age_ns[identifier] = age_ns
             self.anon_kib[identifier] = usage.anon_kib
