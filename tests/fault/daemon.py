@@ -264,7 +264,8 @@ def out_of_time(run: Run, interval: int) -> list[str]:
         lag, missed = LAG.between(begin - interval / 2, end), record["missed_ticks"]
         if missed and lag < 0.1 * interval:
             found.append(f"cycle {record['seq']}: {missed} ticks were missed, lag {lag:.3f} s")
-        if abs(end - begin - interval * (1 + missed)) > 0.1 * interval + lag:
+        # The daemon waits for a CPU as we do, and not at the same time.
+        if abs(end - begin - interval * (1 + missed)) > 0.1 * interval + 2 * lag:
             found.append(f"cycle {record['seq']} began {end - begin:.3f} s after the one before, "
                          f"lag {lag:.3f} s")
     return found
