@@ -57,7 +57,8 @@ def records(run_id: str) -> Iterator[dict[str, Any]]:
                 index, id=f"{number:064x}", name=f"work-{number % 10**8}", rank=index + 1,
                 ran_ns=source.randrange(10**9), waited_ns=source.randrange(10**7),
                 decision="remove" if fresh else "keep", outcome="removed" if fresh else "kept",
-                reason=f"surplus, rank {index + 1} of 50 by memory, 0.2550 points below the 2nd",
+                reason=f"surplus, rank {index + 1} of 50 by its larger share, memory 2.9 %, "
+                       "0.2550 points below the 2nd",
                 **{"class": "surplus" if fresh else "high"}))
         yield cycle(seq, run_id=run_id, containers=rows)
 

@@ -6,8 +6,10 @@ import json
 import os
 import time
 import threading
+from urllib.parse import urlsplit
 
 from engine import Container, Engine
+from policy import TOTAL_KIB, Policy, Reading, Usage, second_opinion
 
 DAEMON = os.path.abspath(os.environ.get("DAEMON", "build/fault/cmgr-bpf"))
 ACTIONS = {"remove": "DELETE", "stop": "stop", "pause": "pause"}
@@ -29,8 +31,10 @@ class Host:
         self.loop = asyncio.get_running_loop()
         self.last_ns = boottime_ns(speed)
         self.readings: list[float] = []
+        self.given: list[Reading] = []
         self.on_reading = lambda: None
         self.losses = ""  # what the BPF program counts of them from the second reading on
+        self.spoil = lambda text, cpu: (text, cpu)  # what is wrong with the next reading, but the first
         self.ending = False
         os.mkfifo(self.sysinfo)
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -58,19 +62,28 @@ class Host:
                             key=lambda c: c.cgroup_id)
         for container in containers:
             container.ran_ns += int((now_ns - self.last_ns) * container.cpu_rate)
+            container.waited_ns += int((now_ns - self.last_ns) * container.wait_rate)
         self.last_ns = now_ns
         self.readings.append(time.monotonic())
         self.engine.measure()
         text = self._text(containers, now_ns)
+        losses = self.losses if self.given else ""
+        cpu = "".join(f"{c.cgroup_id} {c.ran_ns} {c.waited_ns} 1\n" for c in containers) + losses
+        given, given_cpu = self.spoil(text, cpu) if self.given else (text, cpu)
         with open(self.cpu, "w") as file:
-            file.writelines(f"{c.cgroup_id} {c.ran_ns} 0 1\n" for c in containers)
-            file.write(self.losses if len(self.readings) > 1 else "")
+            file.write(given_cpu)
+        self.given.append(Reading(
+            self.readings[-1], now_ns,
+            {c.id: Usage(c.cgroup_id, c.started_ns, c.anon_kib, c.ran_ns, c.waited_ns)
+             for c in containers},
+            losses, (given, given_cpu) == (text, cpu), self.engine.listed))
+        self.engine.listed = None
         self.on_reading()
-        return text
+        return given
 
     @staticmethod
     def _text(containers: list[Container], now_ns: int) -> str:
-        lines = [f"sysinfo 1 {now_ns}", "memory 100000000 50000000 60000000", "cgroup 1 0 0 0 /"]
+        lines = [f"sysinfo 1 {now_ns}", f"memory {TOTAL_KIB} 50000000 60000000", "cgroup 1 0 0 0 /"]
         lines += [f"cgroup {c.cgroup_id} {c.anon_kib + 7} {c.anon_kib} 0 {SCOPE.format(c.id)}"
                   for c in containers]
         lines += [f"process {1000 + c.cgroup_id} {c.cgroup_id} {c.started_ns} 1000000 9 9 work -"
@@ -106,6 +119,10 @@ class Lag:
     def since(self, begin: float) -> float:
         return sum(late for at, late in self.late if at >= begin)
 
+    def between(self, begin: float, end: float) -> float:
+        return sum(max(0.0, min(at + self.STEP + late, end) - max(at, begin))
+                   for at, late in self.late)
+
 
 LAG = Lag()
 
@@ -119,6 +136,7 @@ class Run:
         self.engine = engine
         self.host = Host(folder, engine)
         self.records: list[dict] = []
+        self.told_at: list[float] = []
         self.on_record = lambda _: None
         self.sent: set[tuple[str, str]] = set()  # pending, and not seen by the engine yet
         self.stderr = ""
@@ -127,15 +145,23 @@ class Run:
         self.log_url: str | None = None
         self.under: list[str] = []  # what runs the daemon
         self.environment: dict[str, str] = {}
+        self.host_by_environment = False  # in place of --docker-host
 
     async def go(self, *options: str, cycles: int, interval: int = 1, timeout: float = 60) -> None:
         log = ["--log-url", self.log_url] if self.log_url else ["--no-log"]
+        url = f"unix://{self.engine.path}"
+        if self.host_by_environment:
+            self.environment = {**self.environment, "DOCKER_HOST": url}
+        else:
+            log += ["--docker-host", url]
+        options = ("--keep-high", "1", "--keep-low", "1", *options)
+        self.engine.policy = Policy.of(list(options))
+        if self.log_url:
+            self.engine.policy.log_port = urlsplit(self.log_url).port
         process = await asyncio.create_subprocess_exec(
             *self.under, DAEMON, "--json", *log, "--no-cron", "--interval", str(interval), "--cycles",
-            str(cycles),
-            "--sysinfo", self.host.sysinfo, "--docker-host", f"unix://{self.engine.path}",
-            "--run-dir", f"{self.folder}/run", "--state-dir", f"{self.folder}/state",
-            "--keep-high", "1", "--keep-low", "1", *options,
+            str(cycles), "--sysinfo", self.host.sysinfo,
+            "--run-dir", f"{self.folder}/run", "--state-dir", f"{self.folder}/state", *options,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 26,
             env={**os.environ, "CMGR_FAULT_CPU": self.host.cpu,
                  "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1",
@@ -163,9 +189,16 @@ class Run:
         while line := await stdout.readline():
             record = json.loads(line)
             self.records.append(record)
+            self.told_at.append(time.monotonic())
             self._compare(record)
+            self._judge(record)
             self.on_record(record)
 
+    def _judge(self, record: dict) -> None:
+        """A cycle takes one reading, and the run one before the first cycle."""
+        readings = self.host.given[:len(self.records) + 1]
+        self.engine.wrong += [f"cycle {record['seq']}: {problem}" for problem in
+                              second_opinion(self.engine.policy, readings, record)]
 
     def _compare(self, record: dict) -> None:
         """What was asked for in a cycle is what its record says was decided.
@@ -210,7 +243,29 @@ def problems(run: Run, interval: int = 1) -> list[str]:
                 found.append(f"cycle {record['seq']}: late outcome of {key} was not pending")
             pending[key] = 1
     found += [f"{key} has no outcome" for key, told in pending.items() if not told]
-    for record in run.records[:-1]:
-        if record["self"]["cycle_us"] / 1e6 > 0.9 * interval + run.lag:
-            found.append(f"cycle {record['seq']} took {record['self']['cycle_us']} us")
+    for record, told_at in list(zip(run.records, run.told_at))[:-1]:
+        took = record["self"]["cycle_us"] / 1e6
+        lag = LAG.between(told_at - took - Lag.STEP, told_at)
+        if took > 0.9 * interval + lag:
+            found.append(f"cycle {record['seq']} took {took:.3f} s, lag {lag:.3f} s")
+    return found + out_of_time(run, interval)
+
+
+def out_of_time(run: Run, interval: int) -> list[str]:
+    """Cycles that do not begin when they should; one begins with its list, if the engine is there."""
+    found = []
+    lists = [request.at for request in run.engine.requests if request.kind == "list"]
+    begun = [next((at for at in lists if before < at < after), None)
+             for before, after in zip(run.host.readings, run.host.readings[1:])]
+    for record, begin, end in zip(run.records[1:], begun, begun[1:]):
+        if begin is None or end is None or record["final"]:
+            continue
+        # One that came late is followed by one that seems to come early.
+        lag, missed = LAG.between(begin - interval / 2, end), record["missed_ticks"]
+        if missed and lag < 0.1 * interval:
+            found.append(f"cycle {record['seq']}: {missed} ticks were missed, lag {lag:.3f} s")
+        # The daemon waits for a CPU as we do, and not at the same time.
+        if abs(end - begin - interval * (1 + missed)) > 0.1 * interval + 2 * lag:
+            found.append(f"cycle {record['seq']} began {end - begin:.3f} s after the one before, "
+                         f"lag {lag:.3f} s")
     return found

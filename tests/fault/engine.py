@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from policy import Listed, Policy
+
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 404: "Not Found",
            409: "Conflict", 500: "Internal Server Error", 503: "Service Unavailable"}
 ROUTE = re.compile(r"(?:/v1\.(\d+))?(/version|/containers/json|/containers/([^/?]+)(/\w+)?)(?:\?(.*))?")
@@ -33,15 +35,12 @@ class Container:
     life: int = 1
     started_ns: int = 0
     ran_ns: int = 0
+    wait_rate: float = 0.0
+    waited_ns: int = 0
 
     @property
     def started_at(self) -> str:
         return f"2026-01-01T00:00:{self.life:02d}.000000000Z"
-
-    @property
-    def may_be_touched(self) -> bool:
-        return (self.state == "running" and self.labels.get("cmgr.managed") == "true"
-                and self.labels.get("cmgr.protect") != "true")
 
 
 @dataclass
@@ -97,8 +96,11 @@ class Engine:
         self.script = script
         self.versions = versions
         self.containers: dict[str, Container] = {}
+        self.policy = Policy()  # what the daemon is told
+        self.listed: dict[str, Listed] | None = None  # in its last list; None: it had none
         self.requests: list[Request] = []
         self.wrong: list[str] = []
+        self.latest_list: Request | None = None
         self.asked: list[tuple[str, str]] = []  # (action, ID) of the cycle
         self.done: set[tuple[str, str, int]] = set()  # what was done to which life, and answered
         self.measured: dict[str, tuple[int, bool]] = {}  # ID: life, and there for the whole window
@@ -157,6 +159,8 @@ class Engine:
         request = self._note(method, path)
         request.body = body
         fault = self.script(request) or Fault()
+        if request.kind == "list":
+            self.listed, self.latest_list = None, request
         if fault.before:
             fault.before()
         acts = request.kind in ("DELETE", "stop", "pause")
@@ -177,6 +181,8 @@ class Engine:
         finally:
             if acts:
                 self.open.discard(request.id)
+        if request is self.latest_list and whole and status == 200:
+            self.listed = listed_in(body)
         if request.kind == "inspect":
             self.agreed[request.id] = whole and agrees
         if acts and whole and status == 204 and fault.status is None:
@@ -276,7 +282,9 @@ class Engine:
 
     def agrees(self, identifier: str) -> bool:
         container = self.containers.get(identifier)
-        return bool(container and container.may_be_touched
+        return bool(container
+                    and self.policy.may_touch(Listed(identifier, container.name, container.labels,
+                                                     container.state))
                     and self.measured.get(identifier) == (container.life, True))
 
     def _judge(self, request: Request) -> None:
@@ -292,6 +300,17 @@ class Engine:
             self.wrong.append(f"{request}: it was done before")
         self.open.add(request.id)
         self.asked.append((request.kind, request.id))
+
+
+def listed_in(body: bytes) -> dict[str, Listed] | None:
+    """By ID; None where that is no list."""
+    try:
+        rows = json.loads(body)
+        return {row["Id"]: Listed(row["Id"], row["Names"][0][1:], dict(row.get("Labels") or {}), row["State"],
+                                  {port.get("PublicPort", 0) for port in row.get("Ports") or []})
+                for row in rows}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def inspection(container: Container) -> dict:

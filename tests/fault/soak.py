@@ -69,6 +69,7 @@ class Soak:
                 process.send_signal(signal.SIGTERM)
             log.records.clear()
             host.readings.clear()
+            host.given.clear()
             await asyncio.sleep(0)
         assert await process.wait() == 0
         assert not log.wrong

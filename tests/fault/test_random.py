@@ -1,8 +1,10 @@
 """Random interleavings: one is a cycle that decided something, while the engine and its containers did
 what a random script said. $CYCLES of them, over many daemons side by side; $SEED repeats.
 
-What holds in each: no wrong request (Engine.wrong), exactly one outcome a decision, no cycle longer
-than the interval. Half of the daemons are ended by SIGINT at a random moment, and do their last pass.
+What holds in each: no wrong request (Engine.wrong), exactly one outcome a decision, the decisions of
+policy.py, each cycle begun in time and no longer than the interval. What is recorded is decided again by
+a replay. Options are random, readings fail and records are lost at random. Half of the daemons are ended
+by SIGINT at a random moment, and do their last pass.
 """
 from __future__ import annotations
 
@@ -14,13 +16,14 @@ import signal
 import time
 
 from cases import message, restart_engine, Stage
-from daemon import LAG, Run, problems
-from engine import Engine, Fault, Request, inspection
+from daemon import DAEMON, LAG, Run, boottime_ns, problems
+from engine import Container, Engine, Fault, Request, inspection
 from world import World
 
 TOGETHER = 40
 CYCLES_OF_A_RUN = 30
 RUNNING = 14
+LOST_CAUSES = 5
 END_LIMIT_S = 15
 ERRORS = [(400, "no"), (404, "none"), (409, "removal of container x is already in progress"),
           (409, "it is in use"), (500, "driver failed"), (503, "busy")]
@@ -33,6 +36,9 @@ class Chaos:
         self.world = World(engine, seed)
         self.number = 0
         self.faults = 0
+        self.spoiled = 0
+        self.lost = 0
+        self.cause = self.random.choice(["missed", *(f"lost {cause}" for cause in range(LOST_CAUSES))])
         self.stage = Stage(engine, self.world, None)
         self.refill()
 
@@ -43,8 +49,42 @@ class Chaos:
             labels = self.random.choices(
                 [{"cmgr.managed": "true"}, {"cmgr.managed": "true", "cmgr.protect": "true"}, {}],
                 [10, 1, 1])[0]
-            self.world.add(f"c{self.number}", self.random.randrange(1000, 5_000_000), labels=labels,
-                           cpu_rate=self.random.random() / 100)
+            made = self.make(labels)
+            if self.random.random() < 0.2:
+                made.started_ns = boottime_ns() - self.random.randrange(20 * 10**9)
+
+    def make(self, labels: dict) -> Container:
+        name = f"c{self.number}"
+        if self.random.random() < 0.4:  # some are alike in all but their age
+            return self.world.add(name, 4096, labels=labels)
+        return self.world.add(name, self.random.randrange(1000, 5_000_000), labels=labels,
+                              cpu_rate=self.random.choice([0, self.random.random() / 10]),
+                              wait_rate=self.random.choice([0, self.random.random() / 2]))
+
+    def options(self) -> list[str]:
+        action = self.random.choice(["remove", "remove", "remove", "stop", "pause"])
+        return ["--action", action, "--protect", "precious",
+                "--keep-high", str(self.random.randrange(4)), "--keep-low", str(self.random.randrange(4)),
+                "--rank", self.random.choice(["dominant", "dominant", "cpu", "memory", "demand"]),
+                "--scope", self.random.choice(["label", "label", "all"]),
+                "--min-age", str(self.random.choice([0, 1, 3, 10]))]
+
+    def spoil(self, text: str, cpu: str) -> tuple[str, str]:
+        """Makes a reading partial or damaged, at times."""
+        if self.random.random() >= 0.06:
+            return text, cpu
+        self.faults += 1
+        self.spoiled += 1
+        lines = text.splitlines(keepends=True)
+        what = self.random.randrange(4)
+        if what == 0:
+            return text[:self.random.randrange(len(text))], cpu
+        if what == 1:
+            del lines[self.random.randrange(2, len(lines))]
+            return "".join(lines), cpu
+        if what == 2:
+            return text.replace("sysinfo 1 ", "sysinfo 2 "), cpu
+        return text, cpu + "what?\n"
 
     def change_one(self) -> None:
         """What other users of the engine do."""
@@ -110,24 +150,43 @@ class Chaos:
         if not keys:
             return b"[7]"
         key = self.random.choice(keys)
-        put = self.random.choice([f'"{key}": 7, "{key}"', f'"{key.lower()}"', f'"{key}": 7, "x"'])
+        puts = [f'"{key}": 7, "{key}"', f'"{key}": 7, "x"']
+        # Labels that are missing are none: in the scope of all that is no damage, but another answer.
+        if key != "Labels" or self.engine.policy.scope == "label":
+            puts.append(f'"{key.lower()}"')
+        put = self.random.choice(puts)
         return good.replace(f'"{key}"', put, 1).encode()
+
+
+async def replayed(recording: str) -> list[str]:
+    """What is wrong with a recording: it has to be decided about again as it was."""
+    process = await asyncio.create_subprocess_exec(
+        DAEMON, "replay", recording, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    out, err = await process.communicate()
+    told = (out or b"\n").decode(errors="replace").splitlines()[-1]
+    if process.returncode == 0 and told.endswith("all as recorded"):
+        return []
+    return [f"replay ended with {process.returncode}: {told} {err.decode()[-2000:]}"]
 
 
 async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
     engine = Engine(f"{folder}.sock", versions=random.Random(seed).choice([(24, 41), (24, 45), (44, 52)]))
     run = Run(folder, engine)
     chaos = Chaos(engine, seed)
-    action = chaos.random.choice(["remove", "remove", "remove", "stop", "pause"])
+    options = chaos.options()
+    run.host_by_environment = chaos.random.random() < 0.3
+    recording = f"{folder}.recording" if chaos.random.random() < 0.3 else None
+    if recording:
+        options += ["--record", recording]
     before = 0
     last_seq = chaos.random.randrange(1, 2 * CYCLES_OF_A_RUN)
-    asked_at = 0.0
+    asked_at, told_then = 0.0, 0
 
     def end() -> None:
-        nonlocal asked_at
+        nonlocal asked_at, told_then
         if run.process.returncode is None:
             tally["signals"] += 1
-            asked_at = time.monotonic()
+            asked_at, told_then = time.monotonic(), len(run.records)
             run.process.send_signal(signal.SIGINT)
 
     def told(record: dict) -> None:
@@ -142,27 +201,42 @@ async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
         tally["kept"] += sum(row["outcome"].startswith("kept: ") for row in record["containers"])
         before = chaos.faults
 
+    def read() -> None:
+        chaos.read()
+        if chaos.random.random() < 0.05:
+            chaos.faults += 1
+            chaos.lost += 1
+            run.host.losses = f"{chaos.cause} {chaos.lost}\n"
+
     engine.script = lambda request: None if request.kind == "version" else chaos.script(request)
-    run.host.on_reading = chaos.read
+    run.host.on_reading = read
+    run.host.spoil = chaos.spoil
     run.on_record = told
     await engine.start()
-    await run.go("--action", action, "--protect", "precious", cycles=CYCLES_OF_A_RUN, timeout=600)
+    await run.go(*options, cycles=CYCLES_OF_A_RUN, timeout=600)
+    tally["spoiled"] += chaos.spoiled
+    tally["lost"] += chaos.lost
     tally["requests"] += len(engine.requests)
     tally["actions"] += sum(r.kind in ("DELETE", "stop", "pause") for r in engine.requests)
     tally["longest_us"] = max([tally["longest_us"]] + [
         r["self"]["cycle_us"] for r in run.records[:-1]])
     found = problems(run)
-    if asked_at and time.monotonic() - asked_at > END_LIMIT_S + run.lag:
+    if recording:
+        tally["recorded"] += len(run.records)
+        found += await replayed(recording)
+    lag = LAG.since(asked_at)
+    if asked_at and time.monotonic() - asked_at > END_LIMIT_S + lag:
         found.append(f"ended {time.monotonic() - asked_at:.1f} s after SIGINT")
-    if asked_at and len(run.records) > last_seq + 3:
-        found.append(f"went on after SIGINT: {len(run.records)} cycles, asked in cycle {last_seq + 1} or 2")
-    return [f"seed {seed}: {problem}" for problem in found]
+    # The cycle under way and the last pass; and those that it had told already, and we had not read.
+    if asked_at and len(run.records) > told_then + 2 + lag:
+        found.append(f"went on after SIGINT: {len(run.records)} cycles, {told_then} of them before it")
+    return [f"seed {seed}, {' '.join(options)}: {problem}" for problem in found]
 
 
 async def all_runs(folder: str, seed: int, wanted: int) -> tuple[list[str], dict[str, int]]:
     watching = asyncio.ensure_future(LAG.watch())
     tally = dict.fromkeys(("interleavings", "decisions", "actions", "requests", "pending", "failed",
-                           "kept", "signals", "longest_us"), 0)
+                           "kept", "spoiled", "lost", "recorded", "signals", "longest_us"), 0)
     found: list[str] = []
     number = 0
 

@@ -29,7 +29,7 @@ class World:
         container.life += 1
         container.cgroup_id = self.next_cgroup()
         container.started_ns = boottime_ns(self.speed)
-        container.ran_ns = 0
+        container.ran_ns = container.waited_ns = 0
         container.state = "running"
 
     def recreate(self, container: Container) -> Container | None:

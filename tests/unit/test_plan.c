@@ -83,10 +83,12 @@ static void keeps_two_high_and_three_low(void **state)
 	assert_class(&w, "idle-new", CLASS_LOW);
 	assert_string_equal(w.containers.items[0].name, "burner");
 	assert_string_equal(by_name(&w, "half")->reason,
-			    "surplus, rank 3 of 7 by CPU, 10.0 points below the 2nd");
+			    "surplus, rank 3 of 7 by its larger share, CPU 15.0 %, "
+			    "10.0 points below the 2nd");
 	assert_int_equal(by_name(&w, "half")->margin_ppb, PPB_WHOLE / 10);
 	assert_string_equal(by_name(&w, "idle-new")->reason,
-			    "low, rank 7 of 7 by memory, 1.5 points below the 4th");
+			    "low, rank 7 of 7 by its larger share, memory 0.0244 %, "
+			    "1.5 points below the 4th");
 	window_free(&w);
 }
 
@@ -105,6 +107,7 @@ static void a_reason_tells_the_nearest_of_another_class(void **state)
 	size_t i;
 
 	(void)state;
+	policy.rank = RANK_CPU;
 	policy.keep_high = 1;
 	policy.keep_low = 10;
 	add(&w, "a", 8000, 0, 60);
@@ -133,6 +136,7 @@ static void a_small_or_no_distance_is_told_as_such(void **state)
 	size_t i;
 
 	(void)state;
+	policy.rank = RANK_CPU;
 	policy.keep_high = 1;
 	policy.keep_low = 0;
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -142,6 +146,42 @@ static void a_small_or_no_distance_is_told_as_such(void **state)
 		add(&w, "second", 0, 0, 60)->ran_ns = rows[i].ran_ns[1];
 		assert_int_equal(plan_build(&w, &policy), 0);
 		assert_string_equal(w.containers.items[1].reason, rows[i].reason);
+		window_free(&w);
+	}
+}
+
+/* By dominant share those above may be there by another resource. */
+static void a_reason_tells_what_it_is_ranked_by(void **state)
+{
+	static const struct {
+		enum rank_key key;
+		uint64_t ran_ns, waited_ns, anon_kib;
+		const char *by;
+	} rows[] = {
+		{RANK_CPU, 1, 0, 0, "CPU"},
+		{RANK_MEMORY, 1, 0, 0, "memory"},
+		{RANK_DEMAND, 1, 0, 0, "demand"},
+		{RANK_DOMINANT, 4 * NS_PER_S, 0, 1, "its larger share, CPU 20.0 %"},
+		{RANK_DOMINANT, 1, 0, TOTAL_KIB / 4, "its larger share, memory 25.0 %"},
+		{RANK_DOMINANT, 0, 0, TOTAL_KIB / 128, "its larger share, memory 0.7812 %"},
+		{RANK_DOMINANT, 100, NS_PER_S, 0, "its larger share, CPU less than 0.0001 %"},
+		{RANK_DOMINANT, 0, NS_PER_S, 0, "its larger share, 0 %"},
+	};
+	struct policy policy = default_policy;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *reason = format_text("high, rank 1 of 1 by %s", rows[i].by);
+		struct window w = new_window(1);
+		struct container *c = add(&w, "one", 0, 0, 60);
+
+		c->ran_ns = rows[i].ran_ns;
+		c->waited_ns = rows[i].waited_ns;
+		c->anon_kib = rows[i].anon_kib;
+		policy.rank = rows[i].key;
+		assert_int_equal(plan_build(&w, &policy), 0);
+		assert_string_equal(c->reason, reason);
 		window_free(&w);
 	}
 }
@@ -309,7 +349,8 @@ static void distrust_keeps_everything(void **state)
 	assert_int_equal(w.containers.items[2].class, CLASS_SURPLUS);
 	assert_string_equal(
 		w.containers.items[2].reason,
-		"surplus, rank 3 of 12 by CPU, 0.5000 points below the 2nd; kept: records were lost");
+		"surplus, rank 3 of 12 by its larger share, CPU 4.5 %, 0.5000 points below the 2nd; "
+		"kept: records were lost");
 	window_free(&w);
 }
 
@@ -347,6 +388,7 @@ int main(void)
 		cmocka_unit_test(keeps_two_high_and_three_low),
 		cmocka_unit_test(a_reason_tells_the_nearest_of_another_class),
 		cmocka_unit_test(a_small_or_no_distance_is_told_as_such),
+		cmocka_unit_test(a_reason_tells_what_it_is_ranked_by),
 		cmocka_unit_test(ordinals_are_english),
 		cmocka_unit_test(equals_are_told_apart_by_the_other_resource),
 		cmocka_unit_test(the_largest_demand_does_not_overflow),

@@ -277,11 +277,12 @@ static char *seal(const char *text, size_t *ret_size)
 	"cmgr-recording 1\nrun b r h\npolicy 2 3 dominant label 10000000000 remove 10\nown - 0\n"
 #define READ_1                                                                                     \
 	"module 1 100 50 60\ncgroup 7 1 1 1 /a\nprocess 9 7 1 1 1 1 c -\nbpf 2 0 0 0 0 0 0\ncpu 7 1 1 1\n"
-#define RUN	HEAD READ_1 "end\n"
-#define CYCLE	"cycle 1 0 5 2\n"
-#define LISTED	"container 1 " ID " rm - - n i\n"
-#define READ_2	"module 11 100 50 60\nbpf 12 0 0 0 0 0 0\n"
-#define DECIDED "decided 1 unsure keep 0 0 - 0 kept\n"
+#define RUN	   HEAD READ_1 "end\n"
+#define CYCLE	   "cycle 1 0 5 2\n"
+#define LISTED	   "container 1 " ID " rm - - n i\n"
+#define READ_2	   "module 11 100 50 60\nbpf 12 0 0 0 0 0 0\n"
+#define READ_2_CPU "module 11 100 50 60\nbpf 12 0 0 0 0 0 0\ncpu 20 4 1 1\ncpu 21 30 2 2\n"
+#define DECIDED	   "decided 1 unsure keep 0 0 - 0 kept\n"
 
 static const struct {
 	const char *text;
@@ -291,6 +292,8 @@ static const struct {
 	{"", 0, NULL},
 	{RUN, 0, NULL},
 	{RUN CYCLE LISTED READ_2 DECIDED "end\n", 0, NULL},
+	{RUN CYCLE "container 1 " ID " rm - - n -\n" READ_2 DECIDED "end\n", 0, NULL},
+	{RUN CYCLE LISTED READ_2 "ended 8 /a\nended 7 /b\nended 9 -\n" DECIDED "end\n", 0, NULL},
 	{RUN CYCLE "no-list why\nno-reading why\ndistrust why\nend\n", 0, NULL},
 	{RUN RUN, 0, NULL},
 	{HEAD "protect x\nprotect \\075\n" READ_1 "end\n", 0, NULL},
@@ -336,6 +339,13 @@ static const struct {
 	 "another record belongs here"},
 	{RUN CYCLE "module 1 100 0 0\nnothing 1\nbpf 2 0 0 0 0 0 0\nend\n", 13,
 	 "another record belongs here"},
+	{RUN CYCLE READ_2 "ended 0 /a\nend\n", 14,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE READ_2 "ended 8 =\nend\n", 14,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE READ_2 "ended 8 /a 1\nend\n", 14,
+	 "a field is missing, too many or not what it has to be"},
+	{RUN CYCLE READ_2 "ended 8 /a\ncpu 7 2 1 1\nend\n", 15, "another record belongs here"},
 	{RUN "cycle 0 0 5 2\n" READ_2 "end\n", 11,
 	 "a field is missing, too many or not what it has to be"},
 	{RUN "cycle 1 0 5 0\n" READ_2 "end\n", 11, "a cycle without its run, or without a CPU"},
@@ -368,6 +378,80 @@ static void hostile_rows(void **state)
 					      strcmp(why, hostile[i].why)
 				    : got < 0)
 			fail_msg("row %zu: %d, line %zu: %s", i, got, line, why ? why : "");
+	}
+}
+
+/* A container that only BPF saw is told of by a replay, with all that it ran. */
+static void a_brief_life_is_recorded(void **state)
+{
+	struct options options = {.replay = path, .json = true};
+	_cleanup_free_ char *output = NULL, *sealed = NULL;
+	cJSON *json, *gone;
+	size_t size;
+
+	(void)state;
+	sealed = seal(RUN CYCLE READ_2_CPU "ended 20 /docker/" ID "/in\\040it\n"
+					   "ended 21 /docker/" ID "\nend\n",
+		      &size);
+	write_recording(sealed, size);
+	run_replay(&options, &output);
+	json = cJSON_Parse(output);
+	gone = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "gone"), 0);
+	assert_string_equal(cJSON_GetObjectItem(gone, "id")->valuestring, ID);
+	assert_int_equal(cJSON_GetObjectItem(gone, "ran_ns")->valueint, 30 + 4);
+	cJSON_Delete(json);
+}
+
+/* A path that would not fit is refused, whatever it says. */
+static void a_path_that_is_too_long(void **state)
+{
+	_cleanup_free_ char *text = NULL, *why = NULL, *long_path = malloc(CGROUP_PATH_SIZE + 1);
+	size_t size, line;
+	char *sealed;
+
+	(void)state;
+	memset(long_path, 'a', CGROUP_PATH_SIZE);
+	long_path[CGROUP_PATH_SIZE] = '\0';
+	text = format_text(RUN CYCLE READ_2 "ended 20 %s\nend\n", long_path);
+	sealed = seal(text, &size);
+	assert_int_equal(read_blocks(sealed, size, &line, &why), -EBADMSG);
+	assert_string_equal(why, "the path is too long");
+}
+
+/* Why a container is not decided about, as it is. */
+static void what_is_not_known_is_told(void **state)
+{
+	static const char text[] = HEAD
+		"module 1 100 50 60\ncgroup 20 1 1 1 /docker/" ID "\n"
+		"process 9 20 1 1 1 1 c -\nbpf 2 0 0 0 0 0 0\nend\n"
+		"cycle 1 0 5 2\ncontainer 1 " ID " rm - - n i\n"
+		"module 11 100 50 60\nbpf 12 0 0 0 0 0 0\ndecided 1 unsure keep 0 0 - 0 kept\nend\n"
+		"cycle 2 0 5 2\nno-list why\ncontainer 1 gone\nmodule 21 100 50 60\n"
+		"cgroup 20 gone\ncgroup 21 1 1 1 /docker/" ID "\n"
+		"process 9 21 1 1 1 1 c -\nbpf 22 0 0 0 0 0 0\ndistrust why\nend\n"
+		"cycle 3 0 5 2\ncontainer 2 " ID " rm then - n i\n"
+		"module 31 100 50 60\nbpf 32 0 0 0 0 0 0\ndecided 2 unsure keep 0 0 - 0 kept\n"
+		"end\ncycle 4 0 5 2\ncontainer 2 " ID " m then - n i\n"
+		"module 41 100 50 60\nbpf 42 0 0 0 0 0 0\ndecided 2 unsure keep 0 0 - 0 kept\n"
+		"end\n";
+	static const char *const reasons[] = {
+		"unsure: the engine has not been asked about it yet (",
+		"unsure: it was restarted (",
+		"unsure: it is paused, restarting or being removed (",
+	};
+	struct options options = {.replay = path};
+	_cleanup_free_ char *output = NULL, *sealed = NULL;
+	const char *at;
+	size_t size, i;
+
+	(void)state;
+	sealed = seal(text, &size);
+	write_recording(sealed, size);
+	run_replay(&options, &output);
+	at = output;
+	for (i = 0; i < ARRAY_SIZE(reasons); i++) {
+		at = strstr(at, reasons[i]);
+		assert_non_null(at);
 	}
 }
 
@@ -546,6 +630,9 @@ int main(void)
 		test(an_unfinished_block_is_left_out),
 		test(a_changed_byte_is_found),
 		test(hostile_rows),
+		test(a_brief_life_is_recorded),
+		test(a_path_that_is_too_long),
+		test(what_is_not_known_is_told),
 		test(random_damage_under_a_right_checksum),
 		test(another_decision_than_recorded_is_told),
 		test(a_run_goes_on_where_another_was_killed),

@@ -39,7 +39,8 @@ static struct container removed = {
 	.decision = ACTION_REMOVE,
 	.has_margin = true,
 	.margin_ppb = 31000000,
-	.reason = (char *)"surplus, rank 4 of 9 by CPU, 3.1 points below the 2nd",
+	.reason =
+		(char *)"surplus, rank 4 of 9 by its larger share, CPU 6.2 %, 3.1 points below the 2nd",
 	.outcome = (char *)"removed",
 };
 
@@ -117,8 +118,8 @@ static void the_console_keeps_its_shape(void **state)
 		"Total RAM: 12039168 KiB\nFree RAM: 1226752 KiB\nUsed RAM: 10812416 KiB\n"
 		"High consumption:\nLow consumption:\n"
 		"Not ranked: 0 protected, 0 unmanaged, 0 young, 0 unsure; 0 ended by themselves\n"
-		"Removing container 'raBY9dSO': surplus, rank 4 of 9 by CPU, 3.1 points below "
-		"the 2nd (cpu 6.2%, memory 0.0%)\n");
+		"Removing container 'raBY9dSO': surplus, rank 4 of 9 by its larger share, CPU 6.2 %, "
+		"3.1 points below the 2nd (cpu 6.2%, memory 0.0%)\n");
 }
 
 static void the_console_tells_of_every_container_in_scope(void **state)
@@ -128,20 +129,33 @@ static void the_console_tells_of_every_container_in_scope(void **state)
 		 .cpu_ppb = 500000000,
 		 .rank = 1,
 		 .class = CLASS_HIGH,
-		 .reason = (char *)"high, rank 1 of 3 by CPU"},
+		 .reason = (char *)"high, rank 1 of 4 by CPU"},
 		{.name = (char *)"mid",
 		 .memory_ppb = 50000000,
 		 .rank = 2,
 		 .class = CLASS_SURPLUS,
 		 .decision = ACTION_STOP,
-		 .reason = (char *)"surplus, rank 2 of 3 by memory",
+		 .cgroup_id = 4,
+		 .reason = (char *)"surplus, rank 2 of 4 by memory",
 		 .outcome = (char *)"failed: no"},
-		{.name = (char *)"end",
+		{.name = (char *)"spared",
+		 .memory_ppb = 40000000,
 		 .rank = 3,
+		 .class = CLASS_SURPLUS,
+		 .cgroup_id = 7,
+		 .reason = (char *)"surplus, rank 3 of 4 by memory; kept: why"},
+		{.name = (char *)"end",
+		 .rank = 4,
 		 .class = CLASS_LOW,
-		 .reason = (char *)"low, rank 3 of 3 by CPU"},
-		{.name = (char *)"new", .class = CLASS_YOUNG, .reason = (char *)"young: why"},
+		 .reason = (char *)"low, rank 4 of 4 by CPU"},
+		{.name = (char *)"new",
+		 .cgroup_id = 5,
+		 .cpu_ppb = 12000000,
+		 .class = CLASS_YOUNG,
+		 .reason = (char *)"young: why"},
 		{.name = (char *)"web",
+		 .cgroup_id = 6,
+		 .memory_ppb = 345000000,
 		 .class = CLASS_PROTECTED,
 		 .reason = (char *)"protected: why"},
 		{.name = (char *)"odd", .class = CLASS_UNSURE, .reason = (char *)"unsure: why"},
@@ -160,15 +174,59 @@ static void the_console_tells_of_every_container_in_scope(void **state)
 	assert_string_equal(
 		printed,
 		"High consumption:\n"
-		"  top  cpu 50.0%  memory 0.0%  high, rank 1 of 3 by CPU\n"
+		"  top  cpu 50.0%  memory 0.0%  high, rank 1 of 4 by CPU\n"
 		"Low consumption:\n"
-		"  end  cpu 0.0%  memory 0.0%  low, rank 3 of 3 by CPU\n"
+		"  end  cpu 0.0%  memory 0.0%  low, rank 4 of 4 by CPU\n"
 		"Not ranked: 1 protected, 1 unmanaged, 1 young, 1 unsure; 0 ended by themselves\n"
-		"Keeping container 'new': young: why\n"
-		"Keeping container 'web': protected: why\n"
+		"Keeping container 'spared': surplus, rank 3 of 4 by memory; kept: why "
+		"(cpu 0.0%, memory 4.0%)\n"
+		"Keeping container 'new': young: why (cpu 1.2%, memory 0.0%)\n"
+		"Keeping container 'web': protected: why (cpu 0.0%, memory 34.5%)\n"
 		"Keeping container 'odd': unsure: why\n"
-		"Stopping container 'mid': surplus, rank 2 of 3 by memory (cpu 0.0%, memory 5.0%); "
+		"Stopping container 'mid': surplus, rank 2 of 4 by memory (cpu 0.0%, memory 5.0%); "
 		"failed: no\n");
+}
+
+/* Only what the engine has confirmed reads as done. */
+static void the_console_tells_outcomes(void **state)
+{
+	static const struct {
+		enum action decision;
+		const char *outcome, *line;
+	} rows[] = {
+		{ACTION_REMOVE, "removed", "Removing container 'c': r\n"},
+		{ACTION_STOP, "stopped", "Stopping container 'c': r\n"},
+		{ACTION_PAUSE, "paused", "Pausing container 'c': r\n"},
+		{ACTION_REMOVE, "dry-run", "Would remove container 'c': r\n"},
+		{ACTION_STOP, "dry-run", "Would stop container 'c': r\n"},
+		{ACTION_REMOVE, "gone", "Removing container 'c': r; gone\n"},
+		{ACTION_REMOVE, "unknown", "Removing container 'c': r; unknown\n"},
+		{ACTION_REMOVE, "unknown: why", "Removing container 'c': r; unknown: why\n"},
+		{ACTION_PAUSE, "pending", "Pausing container 'c': r; pending\n"},
+		{ACTION_REMOVE, "kept: why", "Removing container 'c': r; kept: why\n"},
+		{ACTION_STOP, "failed: why", "Stopping container 'c': r; failed: why\n"},
+		{ACTION_REMOVE, "stopped", "Removing container 'c': r; stopped\n"},
+		{ACTION_REMOVE, NULL, "Removing container 'c': r; failed: out of memory\n"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct container c = {.name = (char *)"c",
+				      .class = CLASS_SURPLUS,
+				      .reason = (char *)"r",
+				      .decision = rows[i].decision,
+				      .outcome = (char *)rows[i].outcome};
+		struct window window = {.containers = {&c, 1}};
+		_cleanup_free_ char *printed = NULL;
+		size_t size;
+		FILE *out = open_memstream(&printed, &size);
+
+		console_report(out, &window, NULL);
+		fclose(out);
+		assert_string_equal(strstr(printed, "themselves\n") + strlen("themselves\n"),
+				    rows[i].line);
+	}
 }
 
 static void an_export_is_valid_whatever_the_names(void **state)
@@ -224,6 +282,7 @@ int main(void)
 		cmocka_unit_test(a_record_has_the_fields_of_its_contract),
 		cmocka_unit_test(the_console_keeps_its_shape),
 		cmocka_unit_test(the_console_tells_of_every_container_in_scope),
+		cmocka_unit_test(the_console_tells_outcomes),
 		cmocka_unit_test(an_export_is_valid_whatever_the_names),
 		cmocka_unit_test(an_outcome_that_is_not_told_yet_is_unknown),
 	};

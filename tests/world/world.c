@@ -65,8 +65,16 @@ void world_init(struct world *world, uint64_t seed, size_t containers)
 		bear(world, &world->containers[i]);
 }
 
+/* What no reading of the module shows, and only BPF tells. */
+static void live_briefly(struct world *world, struct world_container *c)
+{
+	c->brief_id = chance(world, 20) ? ++world->numbers : 0;
+	c->brief_ns = world_random(world, STEP_NS / 20);
+}
+
 static void live(struct world *world, struct world_container *c)
 {
+	live_briefly(world, c);
 	if (chance(world, world->deaths)) {
 		c->alive = false;
 	} else if (chance(world, world->restarts)) {
@@ -90,6 +98,11 @@ void world_step(struct world *world)
 			live(world, c);
 		else if (chance(world, world->births))
 			bear(world, c);
+	}
+	world->brief.cgroup_id = 0;
+	if (chance(world, world->births)) {
+		bear(world, &world->brief);
+		live_briefly(world, &world->brief);
 	}
 	if (chance(world, world->failures))
 		world->lost++;
@@ -169,13 +182,41 @@ static int by_cgroup(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void see_ended(struct cpu_reading *cpu, const struct world_container *c, uint64_t cgroup_id,
+		      const char *below)
+{
+	struct ended_cgroup *ended = &cpu->ended[cpu->ended_count++];
+
+	ended->cgroup_id = cgroup_id;
+	snprintf(ended->path, sizeof(ended->path), "/system.slice/docker-%s.scope%s", c->id, below);
+	cpu->rows[cpu->count++] = (struct cgroup_cpu_row){cgroup_id, {c->brief_ns, c->brief_ns, 1}};
+}
+
+static void see_brief(const struct world *world, struct cpu_reading *cpu)
+{
+	size_t i;
+
+	cpu->ended = calloc(WORLD_CONTAINERS + 2, sizeof(*cpu->ended));
+	for (i = 0; i < WORLD_CONTAINERS; i++) {
+		const struct world_container *c = &world->containers[i];
+
+		if (c->alive && c->brief_id)
+			see_ended(cpu, c, c->brief_id, "/in it = briefly");
+	}
+	if (!world->brief.cgroup_id)
+		return;
+	if (world->brief.brief_id)
+		see_ended(cpu, &world->brief, world->brief.brief_id, "/in it");
+	see_ended(cpu, &world->brief, world->brief.cgroup_id, "");
+}
+
 static void see_cpu(const struct world *world, struct cpu_reading *cpu)
 {
 	size_t i;
 
 	cpu->boottime_ns = world->now_ns + 3 * NS_PER_MS;
 	cpu->lost[LOST_CGROUP] = world->lost;
-	cpu->rows = calloc(WORLD_CONTAINERS, sizeof(*cpu->rows));
+	cpu->rows = calloc(2 * WORLD_CONTAINERS + 2, sizeof(*cpu->rows));
 	for (i = 0; i < WORLD_CONTAINERS; i++) {
 		const struct world_container *c = &world->containers[i];
 
@@ -183,6 +224,7 @@ static void see_cpu(const struct world *world, struct cpu_reading *cpu)
 			cpu->rows[cpu->count++] = (struct cgroup_cpu_row){
 				c->cgroup_id, {c->cpu_ns, c->waited_ns, c->cpu_ns / NS_PER_MS}};
 	}
+	see_brief(world, cpu);
 	if (cpu->count)
 		qsort(cpu->rows, cpu->count, sizeof(*cpu->rows), by_cgroup);
 }
@@ -191,7 +233,9 @@ static struct container identity(struct world *world, const struct world_contain
 {
 	struct container is = {
 		.name = format_text("name %" PRIu64, c->number),
-		.image = strdup(c->number % 7 ? "cmgr-cpu-low" : "="),
+		.image = strdup(c->number % 7	? "cmgr-cpu-low"
+				: c->number % 2 ? "="
+						: ""),
 		.running = c->running,
 		.managed = c->managed,
 		.labelled_protect = c->labelled_protect,

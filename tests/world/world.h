@@ -13,6 +13,8 @@ struct world_container {
 	uint64_t number;
 	uint64_t cgroup_id;
 	uint64_t nested_id; /* 0: none */
+	uint64_t brief_id;  /* of a nested one that was born and died in this step; 0: none */
+	uint64_t brief_ns;  /* that it ran */
 	uint64_t pid;
 	uint64_t start_ns;
 	uint64_t cpu_ns;
@@ -30,6 +32,8 @@ struct world {
 	uint64_t numbers; /* given to containers, cgroups and processes so far */
 	uint64_t lost;
 	size_t host_processes;
+	/* A container that was born and died in this step; cgroup_id 0: none */
+	struct world_container brief;
 	struct world_container containers[WORLD_CONTAINERS];
 	/* In how many of 100 cycles, or containers and cycles */
 	unsigned int failures, births, deaths, restarts;

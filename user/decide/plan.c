@@ -55,7 +55,8 @@ static bool set_aside(struct container *container, const struct plan *plan)
 		container->reason = format_text("unmanaged: no label cmgr.managed=true");
 	} else if (!container->running) {
 		container->class = CLASS_UNSURE;
-		container->reason = format_text("unsure: it is not running");
+		container->reason =
+			format_text("unsure: it is paused, restarting or being removed");
 	} else if (container->unsure) {
 		container->class = CLASS_UNSURE;
 		container->reason = format_text("unsure: %s", container->unsure);
@@ -112,6 +113,11 @@ static const char *ordinal_ending(size_t number)
 	return number / 10 % 10 == 1 || number % 10 > 3 ? "th" : endings[number % 10];
 }
 
+static int digits(double points)
+{
+	return points < 1 ? 4 : 1;
+}
+
 /* ", 3.1 points below the 2nd" */
 static char *describe_margin(const struct plan *plan, size_t place, size_t cut)
 {
@@ -123,20 +129,38 @@ static char *describe_margin(const struct plan *plan, size_t place, size_t cut)
 	if (points < LEAST_POINTS)
 		return format_text(", less than %.4f points %s the %zu%s", LEAST_POINTS, side,
 				   cut + 1, ending);
-	return format_text(", %.*f points %s the %zu%s", points < 1 ? 4 : 1, points, side, cut + 1,
+	return format_text(", %.*f points %s the %zu%s", digits(points), points, side, cut + 1,
 			   ending);
+}
+
+/* What it is ranked by. Others may be where they are by another resource: then the share is told too. */
+static char *describe_key(const struct container *container, enum rank_key key)
+{
+	double points = (double)container->score_ppb / PPB_PER_POINT;
+	const char *resource = rank_resource(container, key);
+
+	if (key != RANK_DOMINANT)
+		return strdup(resource);
+	if (container->score_ppb == 0)
+		return strdup("its larger share, 0 %");
+	if (points < LEAST_POINTS)
+		return format_text("its larger share, %s less than %.4f %%", resource,
+				   LEAST_POINTS);
+	return format_text("its larger share, %s %.*f %%", resource, digits(points), points);
 }
 
 static char *describe(const struct plan *plan, size_t place, const char *margin)
 {
 	const struct container *container = plan->order[place];
-	const char *resource = rank_resource(container, plan->policy->rank);
+	_cleanup_free_ char *key = describe_key(container, plan->policy->rank);
 	const char *spared = NULL;
 
+	if (!key)
+		return NULL;
 	if (container->class == CLASS_SURPLUS)
 		spared = plan->window->distrust;
 	return format_text("%s, rank %zu of %zu by %s%s%s%s", class_name(container->class),
-			   place + 1, plan->count, resource, margin, spared ? "; kept: " : "",
+			   place + 1, plan->count, key, margin, spared ? "; kept: " : "",
 			   spared ? spared : "");
 }
 

@@ -15,7 +15,7 @@ void rank_score(struct window *window, enum rank_key key);
  */
 void rank_sort(struct container **order, size_t count, enum rank_key key);
 
-/* "CPU", "memory", "demand": what the container's score stands for. */
+/* "CPU", "memory", "demand": what the container's score is a share of. */
 const char *rank_resource(const struct container *container, enum rank_key key);
 
 /* "dominant", "cpu", "memory", "demand" */

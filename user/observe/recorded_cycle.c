@@ -37,7 +37,9 @@ static int renew_container(struct recorded *recorded, struct cursor *cursor, uin
 	c->started_at = (char *)lines_next_change(cursor, false, NULL);
 	c->unsure = lines_next_change(cursor, false, NULL);
 	c->name = (char *)lines_next_name(cursor);
-	c->image = (char *)lines_next_name(cursor);
+	c->image = (char *)lines_next_change(cursor, false, NULL);
+	if (!c->image)
+		c->image = (char *)"";
 	return table_put(update, &listed);
 }
 

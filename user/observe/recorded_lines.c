@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util.h"
+
 int lines_bad(struct recorded *recorded, const char *why)
 {
 	recorded->why = why;
@@ -197,6 +199,28 @@ static int parse_module(struct recorded *recorded, struct snapshot *s)
 	return s->cgroups && s->processes ? 0 : -ENOMEM;
 }
 
+/* Optional: they were not recorded at first. */
+static int parse_ended(struct recorded *recorded, struct cpu_reading *cpu)
+{
+	struct cursor cursor;
+	int err = 0;
+
+	while (!err && lines_take_line(recorded, "ended", &cursor)) {
+		struct ended_cgroup ended = {.cgroup_id = next_id(&cursor)};
+		const char *path = lines_next_change(&cursor, false, NULL);
+
+		if (path && strlen(path) >= sizeof(ended.path))
+			return lines_bad(recorded, "the path is too long");
+		if (path)
+			memcpy(ended.path, path, strlen(path) + 1);
+		if (grow_array((void **)&cpu->ended, cpu->ended_count, sizeof(ended)))
+			return -ENOMEM;
+		cpu->ended[cpu->ended_count++] = ended;
+		err = lines_end_line(recorded, &cursor);
+	}
+	return err;
+}
+
 int lines_readings(struct recorded *recorded, struct readings *readings)
 {
 	struct cpu_reading *cpu = &readings->cpu;
@@ -214,6 +238,8 @@ int lines_readings(struct recorded *recorded, struct readings *readings)
 	err = lines_end_line(recorded, &cursor);
 	if (!err)
 		err = lines_renew_rows(recorded, "cpu", &recorded->cpus, renew_cpu);
+	if (!err)
+		err = parse_ended(recorded, cpu);
 	if (err)
 		return err;
 	cpu->rows = table_copy(&recorded->cpus);

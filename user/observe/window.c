@@ -42,16 +42,23 @@ bool window_may_touch(const struct container *container, const struct policy *po
 	return (container->managed || policy->scope_all) && !container->labelled_protect;
 }
 
-/* Another cgroup under a known ID: it was restarted, and what is known of it is of another life. */
+/* Another cgroup under a known ID. */
+static bool is_restarted(const struct governor *governor, const struct container *container)
+{
+	const struct container *was = find_container(&governor->known, container->id);
+
+	return was && was->cgroup_id && was->cgroup_id != container->cgroup_id;
+}
+
+/* What is known of them is of another life. */
 static void find_restarted(struct governor *governor, struct container_list *list)
 {
 	size_t i;
 
 	for (i = 0; i < list->count; i++) {
 		struct container *container = &list->items[i];
-		const struct container *was = find_container(&governor->known, container->id);
 
-		if (!was || !was->cgroup_id || was->cgroup_id == container->cgroup_id)
+		if (!is_restarted(governor, container))
 			continue;
 		free(container->started_at);
 		container->started_at = NULL;
@@ -69,7 +76,9 @@ static void doubt_unidentified(const struct governor *governor, struct container
 		if ((container->cgroup_id && !container->full_window) || container->started_at ||
 		    container->unsure || !window_may_touch(container, &governor->options->policy))
 			continue;
-		container->unsure = "it was restarted, or the engine told nothing of it";
+		container->unsure = is_restarted(governor, container)
+					    ? "it was restarted"
+					    : "the engine has not been asked about it yet";
 	}
 }
 

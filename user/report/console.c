@@ -32,6 +32,26 @@ static void print_class(FILE *out, const struct window *window, enum container_c
 	}
 }
 
+/* What one that was not in a reading used is not known. */
+static void print_shares(FILE *out, const struct container *container)
+{
+	if (container->cgroup_id)
+		fprintf(out, " (cpu %.1f%%, memory %.1f%%)", percent(container->cpu_ppb),
+			percent(container->memory_ppb));
+}
+
+/* Whether the action has been carried out: the line that tells of it says it all. */
+static bool is_done(const struct container *container, const char *outcome)
+{
+	static const char *const words[] = {
+		[ACTION_REMOVE] = "removed",
+		[ACTION_STOP] = "stopped",
+		[ACTION_PAUSE] = "paused",
+	};
+
+	return !strcmp(outcome, words[container->decision]);
+}
+
 static void print_doing(FILE *out, const struct container *container)
 {
 	static const char *const doing[] = {
@@ -40,17 +60,18 @@ static void print_doing(FILE *out, const struct container *container)
 		[ACTION_PAUSE] = "Pausing",
 	};
 	const char *outcome = container->outcome ? container->outcome : "failed: out of memory";
-	bool done = strncmp(outcome, "kept", 4) && strncmp(outcome, "failed", 6) &&
-		    strcmp(outcome, "pending");
+	bool dry_run = !strcmp(outcome, "dry-run");
 
-	if (!strcmp(outcome, "dry-run"))
+	if (dry_run)
 		fprintf(out, "Would %s container '%s': ", action_name(container->decision),
 			container->name);
 	else
 		fprintf(out, "%s container '%s': ", doing[container->decision], container->name);
-	fprintf(out, "%s (cpu %.1f%%, memory %.1f%%)%s%s\n", container->reason,
-		percent(container->cpu_ppb), percent(container->memory_ppb), done ? "" : "; ",
-		done ? "" : outcome);
+	fputs(container->reason, out);
+	print_shares(out, container);
+	if (!dry_run && !is_done(container, outcome))
+		fprintf(out, "; %s", outcome);
+	putc('\n', out);
 }
 
 static void print_others(FILE *out, const struct window *window)
@@ -76,9 +97,12 @@ static void print_kept(FILE *out, const struct window *window)
 		const struct container *container = &window->containers.items[i];
 
 		if (container->decision == ACTION_KEEP && container->class != CLASS_HIGH &&
-		    container->class != CLASS_LOW && container->class != CLASS_UNMANAGED)
-			fprintf(out, "Keeping container '%s': %s\n", container->name,
+		    container->class != CLASS_LOW && container->class != CLASS_UNMANAGED) {
+			fprintf(out, "Keeping container '%s': %s", container->name,
 				container->reason);
+			print_shares(out, container);
+			putc('\n', out);
+		}
 	}
 }
 

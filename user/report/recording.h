@@ -21,7 +21,7 @@
  *
  *   cycle <seq> <0, or 1: the last pass> <end of the window, ns since 1970> <cpus>
  *   no-list <why>           when the engine gave no list
- *   container <number> <ID> <flags> <started_at or -> <unsure or -> <name> <image>
+ *   container <number> <ID> <flags> <started_at or -> <unsure or -> <name> <image or ->
  *   no-reading <why>        or READING
  *   distrust <why>          when nothing could be removed
  *   decided <number> <class> <decision> <rank or 0> <score_ppb> <margin_ppb or -> <acted> <outcome>
@@ -33,13 +33,15 @@
  *   process <pid> <cgroup_id> <start_ns> <cpu_ns> <vsz_kib> <rss_kib> <comm> <cmdline>
  *   bpf <boottime_ns> <missed> <lost, by each cause of bpf/cgroup_cpu.h>
  *   cpu <cgroup_id> <ran_ns> <waited_ns> <switches>
+ *   ended <cgroup_id> <path>    for each cgroup removed since the reading before, in the map's order; its
+ *                               CPU time is in its "cpu". Older recordings have none
  *
  * Rows of "container", "cgroup", "process" and "cpu" have their key in the first field, in ascending
  * order. A row that is as it was in the run's last block is not written; one that is there no more is
  * "cgroup 4242 gone". A path, comm or cmdline that has not changed is "=" (a text that is just that is
  * "\075"). A container's number is given when it is first listed, and its flags are some of the
  * letters r (running), m (managed), p (labelled protect), l (log server), in this order, or "-".
- * There is one "decided" for each container listed.
+ * There is one "decided" for each container listed. An image of "-" is one without a name.
  */
 #ifndef CMGR_REPORT_RECORDING_H
 #define CMGR_REPORT_RECORDING_H

@@ -149,6 +149,18 @@ static void put_bpf(FILE *out, const struct cpu_reading *cpu)
 	fputc('\n', out);
 }
 
+/* Of this reading alone, in its order: which of several cgroups of a container comes first matters. */
+static void put_ended(FILE *out, const struct cpu_reading *cpu)
+{
+	size_t i;
+
+	for (i = 0; i < cpu->ended_count; i++) {
+		fprintf(out, "ended %" PRIu64, cpu->ended[i].cgroup_id);
+		rows_put_text(out, cpu->ended[i].path);
+		putc('\n', out);
+	}
+}
+
 void rows_put_readings(FILE *out, const struct readings *now, const struct readings *before)
 {
 	const struct snapshot *s = &now->snapshot, *was = &before->snapshot;
@@ -165,4 +177,5 @@ void rows_put_readings(FILE *out, const struct readings *now, const struct readi
 	put_changes(out, (struct rows){now->cpu.rows, now->cpu.count},
 		    (struct rows){before->cpu.rows, before->cpu.count},
 		    sizeof(struct cgroup_cpu_row), put_cpu);
+	put_ended(out, &now->cpu);
 }

@@ -4,12 +4,14 @@ import sys
 import traceback
 from pathlib import Path
 
+import part_action
 import part_cron
 import part_decide
 import part_dry_run
 import part_engine
 import part_killed
 import part_missing
+from cast import Watch, spared
 from checks import Checks
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -22,6 +24,7 @@ PARTS = {
     "one decision, against the kernel's ledger": part_decide,
     "cron and SIGTERM": part_cron,
     "dry run and second daemon": part_dry_run,
+    "stop and pause": part_action,
     "missing pieces": part_missing,
     "a killed daemon": part_killed,
     "a killed engine": part_engine,
@@ -33,6 +36,8 @@ def main() -> int:
     print(f"Docker {version['Version']} with {host.must('docker', 'info', '-f', '{{.CgroupDriver}}').strip()}, "
           f"API {version['MinAPIVersion']} to {version['ApiVersion']}; Linux {version['KernelVersion']}")
     checks = Checks()
+    watch = Watch(spared(host.start_log_server()))
+    lost: set[str] = set()
     for title, part in PARTS.items():
         print(f"\n{title}", flush=True)
         try:
@@ -40,6 +45,9 @@ def main() -> int:
         except Exception as error:  # a part that breaks is a failure, and the others still run
             traceback.print_exc(file=sys.stdout)
             checks.check(title, False, f"broke off: {error}")
+        checks.equal("every innocent was alive all the time", watch.lost - lost, set())
+        lost |= watch.lost
+    checks.equal("every innocent has outlived all of it", watch.stop(), set())
     found = [line for line in host.kernel_log().splitlines() if klog.SPLAT.search(line)]
     checks.equal("the kernel has not complained", found, [])
     print(f"\n{checks.passed} passed, {checks.failed} failed", flush=True)

@@ -1,5 +1,6 @@
 """The guest as a host of the product: its module, its log server, its services."""
 
+import json
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -11,6 +12,7 @@ from daemon import HOME, run_once
 LOG_SERVER = "http://127.0.0.1:8000"
 MODULE = HOME / "kmod" / "sysinfo.ko"
 DATA = Path("/var/lib/pygraph")
+ENGINE_SETTINGS = Path("/etc/docker/daemon.json")
 
 
 def must(*command: str | Path) -> str:
@@ -55,6 +57,13 @@ def _engine_answers() -> bool:
         return engine.running() is not None
     except OSError:
         return False
+
+
+def let_containers_outlive_the_engine() -> None:
+    ENGINE_SETTINGS.parent.mkdir(exist_ok=True)
+    ENGINE_SETTINGS.write_text(json.dumps({"live-restore": True}))
+    must("systemctl", "reload", "docker")
+    wait_for("live-restore", lambda: engine.call("GET", "/info")["LiveRestoreEnabled"], 60)
 
 
 def restart_engine() -> None:

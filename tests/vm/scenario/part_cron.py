@@ -7,6 +7,7 @@ from typing import Any
 import engine
 import host
 import traces
+from cast import INNOCENT
 from checks import Checks, wait_for
 from daemon import Daemon
 
@@ -33,7 +34,7 @@ def _spawning() -> bool:
 
 def run(checks: Checks) -> None:
     host.load_module()
-    engine.remove_all_but({"pygraph"})
+    engine.remove_all_but(INNOCENT)
     before_files = traces.files()
     before = engine.all_ids()
     host.must("systemctl", "start", "cron")

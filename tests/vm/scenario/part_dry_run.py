@@ -1,4 +1,4 @@
-"""Part four: a dry run only looks; a second daemon is refused."""
+"""Part three: a dry run only looks; a second daemon is refused."""
 
 import signal
 
@@ -6,7 +6,7 @@ import engine
 import host
 import proxy
 import traces
-from cast import MANAGED, NEVER
+from cast import INNOCENT, MANAGED, NEVER
 from checks import Checks
 from daemon import BINARY, Daemon, run_once
 
@@ -20,7 +20,7 @@ def _second(checks: Checks) -> None:
 
 def run(checks: Checks) -> None:
     host.load_module()
-    engine.remove_all_but({"pygraph"})
+    engine.remove_all_but(INNOCENT)
     for number in range(7):
         engine.run(f"dry{number}", "cmgr-cpu-low", MANAGED, {"WORKLOAD_SLEEP_S": NEVER})
     before = engine.all_ids()

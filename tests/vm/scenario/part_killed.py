@@ -1,4 +1,4 @@
-"""Part five: what a killed daemon leaves is not trusted by the next one, and cleanup undoes it."""
+"""Part six: what a killed daemon leaves is not trusted by the next one, and cleanup undoes it."""
 
 import json
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 import engine
 import host
 import traces
+from cast import INNOCENT
 from checks import Checks
 from daemon import BINARY, Daemon, run_once
 
@@ -37,7 +38,7 @@ def _killed() -> int:
 
 def run(checks: Checks) -> None:
     host.load_module()
-    engine.remove_all_but({"pygraph"})
+    engine.remove_all_but(INNOCENT)
     before = traces.files()
     killed = _killed()
     checks.check("a killed daemon leaves its pin", PIN.exists())

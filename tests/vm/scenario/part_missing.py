@@ -1,9 +1,9 @@
-"""Part three: what is missing is named in one line, with the command that mends it."""
+"""Part five: what is missing is named in one line, with the command that mends it."""
 
 import engine
 import host
 import traces
-from cast import MANAGED
+from cast import INNOCENT, MANAGED
 from checks import Checks
 from daemon import BINARY, run_once
 
@@ -37,13 +37,14 @@ def _no_log_server(checks: Checks) -> None:
 
 def run(checks: Checks) -> None:
     host.load_module()
-    engine.remove_all_but({"pygraph"})
+    engine.remove_all_but(INNOCENT)
     _refused(checks, "BTF", ["BTF", "CONFIG_DEBUG_INFO_BTF"], *_hidden("/sys/kernel/btf"))
     _refused(checks, "cgroup v2", ["cgroup v2"], *_hidden("/sys/fs/cgroup"))
     _no_log_server(checks)
     host.unload_module()
     _refused(checks, "module", ["sysinfo", "insmod"])
     host.load_module()
+    host.let_containers_outlive_the_engine()
     host.stop_engine()
     try:
         _refused(checks, "engine", ["docker", "systemctl start docker"])
