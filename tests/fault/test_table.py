@@ -112,6 +112,9 @@ def check(case: Case, run: Run, stage: Stage) -> None:
         after = row(run.records[1], stage.victim.id)
         assert after and re.fullmatch(case.next, after["outcome"] if after["decision"] != "keep"
                                       else after["class"]), after
+    if case.gone is not None:
+        assert [one["removed"] for one in run.records[1]["gone"] if one["id"] == stage.victim.id] == [
+            case.gone]
     late = [o["outcome"] for record in run.records for o in record["late"]]
     assert len(late) == (case.late is not None)
     assert not case.late or re.fullmatch(case.late, late[0])

@@ -248,15 +248,28 @@ static int parse_list(const struct docker *docker, const cJSON *json, struct con
 	return 0;
 }
 
-/* "status 400: client version 1.44 is too new", or what became of the call. */
-static char *tell(const struct http_call *call, int err, long status)
+static const char *error_words(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return "the engine's answer is malformed";
+	case -EFBIG:
+		return "the engine's answer is too large";
+	case -ETIMEDOUT:
+		return "the engine did not answer in time";
+	default:
+		return strerror(-err);
+	}
+}
+
+char *docker_why(const struct http_call *call, int err, long status)
 {
 	_cleanup_free_ char *text = NULL;
 
-	if (err)
-		return strdup(strerror(-err));
+	if (!status || (status == 200 && err))
+		return strdup(error_words(err));
 	text = docker_error_text(call);
-	return format_text("status %ld: %s", status, text ? text : "");
+	return text ? format_text("status %ld: %s", status, text) : NULL;
 }
 
 static int list_result(struct docker *docker, struct container_list *ret)
@@ -285,12 +298,12 @@ int docker_list(struct docker *docker, struct container_list *ret, char **ret_wh
 	if (!err && status == 200)
 		err = list_result(docker, ret);
 	else if (!err) {
-		*ret_why = tell(&docker->call, 0, status);
+		*ret_why = docker_why(&docker->call, -EIO, status);
 		negotiate(docker); /* an engine that was upgraded may refuse our version */
 		return -EIO;
 	}
 	if (err)
-		*ret_why = tell(&docker->call, err, 0);
+		*ret_why = docker_why(&docker->call, err, 0);
 	return err;
 }
 
@@ -375,7 +388,7 @@ static int create(struct docker *docker, const struct docker_spec *spec, char *r
 		call_err = http_call_run(&docker->call, &status);
 	err = call_err ? call_err : create_result(docker, status, ret_id);
 	if (err)
-		*ret_why = tell(&docker->call, call_err, status);
+		*ret_why = docker_why(&docker->call, call_err, status);
 	return err;
 }
 
@@ -391,7 +404,7 @@ static int start(struct docker *docker, const char *id, char **ret_why)
 		err = http_call_run(&docker->call, &status);
 	if (!err && (status == 204 || status == 304))
 		return 0;
-	*ret_why = tell(&docker->call, err, status);
+	*ret_why = docker_why(&docker->call, err, status);
 	return err ? err : -EIO;
 }
 
@@ -485,20 +498,23 @@ int docker_inspect_result(const struct http_call *call, long status, struct dock
 	return err;
 }
 
-int docker_action_result(const struct http_call *call, long status)
+enum docker_result docker_action_result(const struct http_call *call, enum action action,
+					long status)
 {
 	_cleanup_free_ char *text = NULL;
 
-	if (status == 204)
-		return 0;
-	if (status == 304 || status == 404)
-		return 1;
+	if (status == 204 || (status == 304 && action == ACTION_STOP))
+		return DOCKER_DONE;
+	if (status == 404)
+		return DOCKER_GONE;
 	if (status != 409)
-		return -EIO;
+		return DOCKER_REFUSED;
 	text = docker_error_text(call);
-	return text && (strstr(text, "already in progress") || strstr(text, "already paused"))
-		       ? 1
-		       : -EIO;
+	if (text && strstr(text, "already in progress"))
+		return DOCKER_REMOVING;
+	if (text && action == ACTION_PAUSE && strstr(text, "already paused"))
+		return DOCKER_DONE;
+	return DOCKER_REFUSED;
 }
 
 char *docker_error_text(const struct http_call *call)
