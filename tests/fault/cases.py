@@ -6,6 +6,7 @@ the first cycle that are about the victim after the readings; the outcome is the
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -128,6 +129,8 @@ def bad_list(name: str, fault: Callable[[Stage], Fault] | Fault) -> Case:
 
 
 BOTH = "inspect DELETE"
+IDS = random.Random(0)  # of a World
+VICTIM_ID = [f"{IDS.getrandbits(256):064x}" for _ in ("high", "low", "victim")][-1]
 LOST = "unknown: Connection reset by peer"
 HUGE = b" " * (10 << 20)
 
@@ -254,6 +257,10 @@ CASES = [
     Case("renamed meanwhile to a protected name", nothing, "inspect", "kept: it is protected now",
          options=("--protect", "precious"), next="protected",
          measured=lambda stage: setattr(stage.victim, "name", "precious")),
+    Case("protected by name, as an inspection has it", nothing, "", "kept",
+         options=("--protect", "/victim"), next="protected"),
+    Case("a protected ID", nothing, "", "kept", options=("--protect", VICTIM_ID[:12]), next="protected"),
+    Case("too little of an ID", nothing, BOTH, "removed", options=("--protect", VICTIM_ID[:11])),
     Case("recreated with the same name", nothing, "inspect", "gone", gone=False,
          measured=lambda stage: stage.world.recreate(stage.victim)),
     Case("paused meanwhile", nothing, "inspect", "kept: it is not running any more", next="unsure",
