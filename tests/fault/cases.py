@@ -114,6 +114,10 @@ def relabel(**labels: str) -> Callable[[Stage], None]:
     return lambda stage: setattr(stage.victim, "labels", names)
 
 
+def with_rm(stage: Stage) -> None:
+    stage.victim.auto_remove = True
+
+
 def at_delete(status: int, text: str) -> Script:
     return on("DELETE", Fault(status=status, body=message(text)))
 
@@ -142,6 +146,13 @@ CASES = [
          log="stopped name=victim .*memory_freed_kib=2000007"),
     Case("pause", nothing, "inspect pause", "paused", options=("--action", "pause"), next="unsure",
          log="paused name=victim .*memory_freed_kib=0"),
+    Case("stop, started with --rm", nothing, "inspect",
+         "kept: it was started with --rm; stopping would remove it and its volumes",
+         options=("--action", "stop"), measured=with_rm,
+         next="kept: it was started with --rm; stopping would remove it and its volumes"),
+    Case("remove, started with --rm", nothing, BOTH, "removed", measured=with_rm),
+    Case("pause, started with --rm", nothing, "inspect pause", "paused", measured=with_rm,
+         options=("--action", "pause")),
     Case("dry run", nothing, "", "dry-run", options=("--dry-run",), next="dry-run"),
     # Statuses
     Case("304", on("DELETE", Fault(status=304)), BOTH, "failed: no explanation", next="removed"),
@@ -216,9 +227,16 @@ CASES = [
     *[bad_inspection(f"labels are {labels}", changed_inspection(setting(Config={"Labels": labels})))
       for labels in (7, "x", ["cmgr.managed"], {"cmgr.managed": True},
                      {"cmgr.managed": "true", "cmgr.protect": 1})],
+    *[bad_inspection(f"HostConfig is {value}", changed_inspection(setting(HostConfig=value)))
+      for value in (7, [], {"AutoRemove": 1}, {"AutoRemove": "true"})],
+    *[Case(f"HostConfig is {value}", on("inspect", lambda stage, value=value: Fault(
+        body=json.dumps({**inspection(stage.victim), "HostConfig": value}).encode(), same=True)),
+        "inspect stop", "stopped", options=("--action", "stop"))
+      for value in (None, {}, {"AutoRemove": None})],
     *[bad_inspection(f"{key} twice", twice(key, value)) for key, value in (
         ("Id", '"x"'), ("Name", '"/x"'), ("State", "{}"), ("Status", '"exited"'),
-        ("StartedAt", '"x"'), ("Config", "{}"), ("Labels", "{}"), ("cmgr.managed", '"false"'))],
+        ("StartedAt", '"x"'), ("Config", "{}"), ("Labels", "{}"), ("cmgr.managed", '"false"'),
+        ("HostConfig", "{}"), ("AutoRemove", "true"))],
     Case("inspection: other members twice", on("inspect", twice("Running", "1", same=True)), BOTH, "removed"),
     bad_list("an object", Fault(body=b"{}")),
     bad_list("null", Fault(body=b"null")),

@@ -30,6 +30,7 @@ static void reads_an_inspection(void **state)
 	assert_true(s.running);
 	assert_true(s.managed);
 	assert_false(s.labelled_protect);
+	assert_false(s.auto_remove);
 	docker_state_free(&s);
 }
 

@@ -67,9 +67,9 @@ static char *outcome_of(const char *what, char *why)
 	return outcome;
 }
 
-/* What has changed since the container was measured, or NULL. */
-static const char *change(const struct container *container, const struct docker_state *state,
-			  const struct policy *policy)
+/* Why the container is kept all the same, such as a change since it was measured, or NULL. */
+static const char *objection(const struct container *container, const struct docker_state *state,
+			     const struct policy *policy)
 {
 	if (strcmp(container->id, state->id))
 		return "the engine answered for another container";
@@ -81,6 +81,8 @@ static const char *change(const struct container *container, const struct docker
 		return "it is protected now";
 	if (!state->managed && !policy->scope_all)
 		return "it is not managed any more";
+	if (state->auto_remove && policy->action == ACTION_STOP)
+		return "it was started with --rm; stopping would remove it and its volumes";
 	return NULL;
 }
 
@@ -209,7 +211,7 @@ static int after_inspection(struct reaper *reaper, struct removal *removal, long
 {
 	struct container *container = removal->container;
 	struct docker_state state = {};
-	const char *changed;
+	const char *why;
 	int err = docker_inspect_result(&removal->call, status, &state);
 
 	if (err == -ENOENT)
@@ -217,15 +219,15 @@ static int after_inspection(struct reaper *reaper, struct removal *removal, long
 	if (err)
 		return conclude(reaper, removal,
 				outcome_of("failed", docker_why(&removal->call, err, status)));
-	changed = change(container, &state, reaper->policy);
+	why = objection(container, &state, reaper->policy);
 	if (strcmp(container->started_at, state.started_at)) {
 		/* To be asked again: it is another incarnation that the next cycle measures. */
 		free(container->started_at);
 		container->started_at = NULL;
 	}
 	docker_state_free(&state);
-	if (changed)
-		return conclude(reaper, removal, format_text("kept: %s", changed));
+	if (why)
+		return conclude(reaper, removal, format_text("kept: %s", why));
 	return ask(reaper, removal);
 }
 

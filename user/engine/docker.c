@@ -460,6 +460,20 @@ int docker_call_action(const struct docker *docker, struct http_call *call, cons
 		    : -ENOMEM;
 }
 
+/* {"AutoRemove":true,…}: what is not there is not so. */
+static int parse_host_config(const cJSON *json, bool *ret_auto_remove)
+{
+	const cJSON *host = NULL, *is = NULL;
+	int err = json_member(json, "HostConfig", &host);
+
+	if (!err && host)
+		err = json_member(host, "AutoRemove", &is);
+	if (err || (is && !cJSON_IsBool(is)))
+		return -EBADMSG;
+	*ret_auto_remove = cJSON_IsTrue(is);
+	return 0;
+}
+
 static int parse_state(const cJSON *json, struct docker_state *state)
 {
 	const cJSON *s, *config, *labels;
@@ -472,7 +486,8 @@ static int parse_state(const cJSON *json, struct docker_state *state)
 	    json_member(config, "Labels", &labels))
 		return -EBADMSG;
 	if (docker_copy_id(id, state->id) ||
-	    parse_labels(labels, &state->managed, &state->labelled_protect))
+	    parse_labels(labels, &state->managed, &state->labelled_protect) ||
+	    parse_host_config(json, &state->auto_remove))
 		return -EBADMSG;
 	state->running = !strcmp(status, "running");
 	state->name = to_printable(name + (name[0] == '/'));
@@ -480,7 +495,7 @@ static int parse_state(const cJSON *json, struct docker_state *state)
 	return state->name && state->started_at ? 0 : -ENOMEM;
 }
 
-/* {"Id":"0f3c…","Name":"/N2Cn…","State":{"Status":"running","StartedAt":"2026-…Z",…},"Config":{"Labels":{…},…},…} */
+/* {"Id":"0f3c…","Name":"/N2Cn…","State":{"Status":"running","StartedAt":"2026-…Z",…},"Config":{"Labels":{…},…},"HostConfig":{"AutoRemove":false,…},…} */
 int docker_inspect_result(const struct http_call *call, long status, struct docker_state *ret)
 {
 	cJSON *json;
