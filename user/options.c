@@ -157,7 +157,7 @@ static char *container_name(const struct argp_state *state, char *arg)
 {
 	char *name = not_empty(state, KEY_PROTECT, arg + (arg[0] == '/'));
 
-	if (strchr(name, '/'))
+	if (strchr(name, '/') || strlen(name) > CONTAINER_NAME_LIMIT)
 		argp_error(state, "--protect takes a container's name or ID, not '%s'", arg);
 	return name;
 }

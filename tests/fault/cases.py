@@ -114,6 +114,11 @@ def relabel(**labels: str) -> Callable[[Stage], None]:
     return lambda stage: setattr(stage.victim, "labels", names)
 
 
+def others(count: int) -> list[dict]:
+    return [{"Id": f"{number:064x}", "Names": [f"/other{number}"], "Image": "i", "State": "running",
+             "Labels": None, "Ports": None} for number in range(count)]
+
+
 def with_rm(stage: Stage) -> None:
     stage.victim.auto_remove = True
 
@@ -211,6 +216,19 @@ CASES = [
         "failed: the engine's answer is too large", next="removed"),
     Case("error of 10 MiB", on("DELETE", Fault(status=500, body=HUGE)), BOTH,
          "unknown: the engine's answer is too large", next="removed"),
+    *[Case(f"list: {name}", on("list", fault), "", None, next="removed",
+           no_removal="the engine's list cannot be had: the engine's answer is too large")
+      for name, fault in (
+          ("17 MiB", Fault(body=b"[" + b" " * (17 << 20) + b"]")),
+          ("a million values", Fault(body=b"[" + b"0," * (1 << 20) + b"0]")),
+          ("a million arrays", Fault(body=b"[" * (1 << 20))),
+          ("10,001 containers", changed_list(lambda rows: rows.extend(others(10_001 - len(rows))))))],
+    Case("list of 10,000 containers", on("list", changed_list(
+        lambda rows: rows.extend(others(10_000 - len(rows))))), BOTH, "removed"),
+    Case("the message is long", at_delete(500, "\u00e9" * 300), BOTH, "failed: \u00e9{256}",
+         next="removed"),
+    Case("a name and an image are long", on("list", changed_list(
+        lambda rows: rows[2].update(Names=["/" + "n" * 5000], Image="i" * 5000))), BOTH, "removed"),
     Case("list of 10 MiB", on("list", lambda stage: Fault(
         body=json.dumps(stage.engine.rows()).encode() + HUGE)), BOTH, "removed"),
     # JSON that is not what it should be
@@ -221,6 +239,8 @@ CASES = [
         body=json.dumps(inspection(stage.victim)).encode() + b" {}")),
     *[bad_inspection(f"{key} is {value!r}", changed_inspection(setting(**{key: value})))
       for key in ("Id", "Name", "State", "Config") for value in (7, None, True, [], ["x"])],
+    bad_inspection("StartedAt is long", changed_inspection(
+        setting(State={"Status": "running", "StartedAt": "2" * 65}))),
     *[bad_inspection(f"State is {state}", changed_inspection(setting(State=state))) for state in (
         {"Status": "running"}, {"Status": 1, "StartedAt": "x"}, {"Status": "running", "StartedAt": 1},
         {"status": "running", "startedat": "2026-01-01T00:00:01.000000000Z"})],

@@ -10,7 +10,13 @@
 #define API_NEWEST	  44 /* 1.44: the newest that we were written against */
 #define CALL_TIMEOUT_MS	  10000L
 #define ACTION_TIMEOUT_MS 60000L
-#define LIST_LIMIT	  (64UL << 20)
+/* Whatever the engine says, it is kept in so much. */
+#define LIST_LIMIT	 (16UL << 20)
+#define ROWS_LIMIT	 10000
+#define VALUES_LIMIT	 (100 * ROWS_LIMIT) /* of JSON, in a list */
+#define IMAGE_LIMIT	 1024
+#define STARTED_AT_LIMIT 64
+#define MESSAGE_LIMIT	 512
 
 struct docker {
 	struct http_call call;
@@ -19,6 +25,21 @@ struct docker {
 	unsigned int api_minor; /* of version 1 */
 	uint64_t deadline_ns;	/* of its own calls, on CLOCK_BOOTTIME */
 };
+
+/* Cut to @limit bytes at the beginning of a UTF-8 sequence; to be freed, NULL without memory. */
+static char *printable(const char *text, size_t limit)
+{
+	/* A sequence that is cut here ends beyond the limit. */
+	_cleanup_free_ char *beginning = strndup(text, limit + 4);
+	char *clean = beginning ? to_printable(beginning) : NULL;
+
+	if (!clean || strlen(clean) <= limit)
+		return clean;
+	while (limit && ((unsigned char)clean[limit] & 0xc0) == 0x80)
+		limit--;
+	clean[limit] = '\0';
+	return clean;
+}
 
 /* Labels that are not there, or null, are none. */
 static int parse_labels(const cJSON *labels, bool *ret_managed, bool *ret_protect)
@@ -212,19 +233,30 @@ static int parse_container(const struct docker *docker, const cJSON *json, struc
 	    parse_ports(ports, docker->log_port, &c->is_log_server))
 		return -EBADMSG;
 	c->running = !strcmp(state, "running");
-	c->name = to_printable(name);
-	c->image = to_printable(image);
+	c->name = printable(name, CONTAINER_NAME_LIMIT);
+	c->image = printable(image, IMAGE_LIMIT);
 	return c->name && c->image ? 0 : -ENOMEM;
 }
 
-static bool is_listed(const struct container_list *list, size_t count, const char *id)
+static int compare_ids(const void *a, const void *b)
 {
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int check_ids(const struct container_list *list)
+{
+	_cleanup_free_ const char **ids = calloc(list->count + 1, sizeof(*ids));
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		if (!strcmp(list->items[i].id, id))
-			return true;
-	return false;
+	if (!ids)
+		return -ENOMEM;
+	for (i = 0; i < list->count; i++)
+		ids[i] = list->items[i].id;
+	qsort(ids, list->count, sizeof(*ids), compare_ids);
+	for (i = 1; i < list->count; i++)
+		if (!strcmp(ids[i - 1], ids[i]))
+			return -EBADMSG;
+	return 0;
 }
 
 static int parse_list(const struct docker *docker, const cJSON *json, struct container_list *list)
@@ -234,7 +266,9 @@ static int parse_list(const struct docker *docker, const cJSON *json, struct con
 	if (!cJSON_IsArray(json))
 		return -EBADMSG;
 	cJSON_ArrayForEach(item, json) {
-		int err = grow_array((void **)&list->items, list->count, sizeof(*list->items));
+		int err = list->count < ROWS_LIMIT ? grow_array((void **)&list->items, list->count,
+								sizeof(*list->items))
+						   : -EFBIG;
 
 		if (err)
 			return err;
@@ -242,10 +276,8 @@ static int parse_list(const struct docker *docker, const cJSON *json, struct con
 		err = parse_container(docker, item, &list->items[list->count++]);
 		if (err)
 			return err;
-		if (is_listed(list, list->count - 1, list->items[list->count - 1].id))
-			return -EBADMSG;
 	}
-	return 0;
+	return check_ids(list);
 }
 
 static const char *error_words(int err)
@@ -272,11 +304,33 @@ char *docker_why(const struct http_call *call, int err, long status)
 	return text ? format_text("status %ld: %s", status, text) : NULL;
 }
 
+/* Each value takes many times its text in memory: no list of containers has as many. */
+static bool has_too_many_values(const struct http_call *call)
+{
+	size_t values = 0, i;
+	bool quoted = false;
+
+	for (i = 0; i < call->size; i++) {
+		if (quoted && call->body[i] == '\\')
+			i++;
+		else if (call->body[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && call->body[i] && strchr(",[{", call->body[i]))
+			values++;
+	}
+	return values > VALUES_LIMIT;
+}
+
 static int list_result(struct docker *docker, struct container_list *ret)
 {
 	struct container_list list = {};
-	cJSON *json = http_call_json(&docker->call);
-	int err = parse_list(docker, json, &list);
+	cJSON *json;
+	int err;
+
+	if (has_too_many_values(&docker->call))
+		return -EFBIG;
+	json = http_call_json(&docker->call);
+	err = parse_list(docker, json, &list);
 
 	cJSON_Delete(json);
 	if (err)
@@ -485,12 +539,12 @@ static int parse_state(const cJSON *json, struct docker_state *state)
 	    json_string(s, "StartedAt", false, &started_at) ||
 	    json_member(config, "Labels", &labels))
 		return -EBADMSG;
-	if (docker_copy_id(id, state->id) ||
+	if (strlen(started_at) > STARTED_AT_LIMIT || docker_copy_id(id, state->id) ||
 	    parse_labels(labels, &state->managed, &state->labelled_protect) ||
 	    parse_host_config(json, &state->auto_remove))
 		return -EBADMSG;
 	state->running = !strcmp(status, "running");
-	state->name = to_printable(name + (name[0] == '/'));
+	state->name = printable(name + (name[0] == '/'), CONTAINER_NAME_LIMIT);
 	state->started_at = strdup(started_at);
 	return state->name && state->started_at ? 0 : -ENOMEM;
 }
@@ -539,7 +593,7 @@ char *docker_error_text(const struct http_call *call)
 	char *text;
 
 	json_string(json, "message", true, &message);
-	text = to_printable(message ? message : "no explanation");
+	text = printable(message ? message : "no explanation", MESSAGE_LIMIT);
 	cJSON_Delete(json);
 	return text;
 }
