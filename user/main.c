@@ -14,6 +14,7 @@
 #include "leave.h"
 #include "notify.h"
 #include "observe/observe.h"
+#include "own.h"
 #include "replay.h"
 #include "report/export.h"
 #include "report/report.h"
@@ -160,7 +161,7 @@ static int run(struct options *options)
 	status = claim_take(options, &claim);
 	if (status)
 		return status;
-	find_own_container(&options->policy);
+	find_own_container("", &options->policy);
 	status = govern(&governor);
 	err = claim_release(options, &claim);
 	return status ? status : err;

@@ -25,6 +25,8 @@ class Stage:
     seen: dict[str, int] = field(default_factory=dict)
 
 
+IDS = random.Random(0)  # of a World
+VICTIM_ID = [f"{IDS.getrandbits(256):064x}" for _ in ("high", "low", "victim")][-1]
 Script = Callable[[Stage, Request], "Fault | None"]
 
 
@@ -42,6 +44,8 @@ class Case:
     no_removal: str | None = None
     gone: bool | None = None  # the second record has the victim as gone: whether by us
     log: str | None = None  # a regular expression that is on stderr
+    log_url: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
     losses: str = ""  # of the BPF program, in the first window
     measured: Callable[[Stage], None] | None = None  # right after the readings of the first cycle
 
@@ -81,6 +85,12 @@ def changed_list(change: Callable[[list], object]) -> Callable[[Stage], Fault]:
         return Fault(body=json.dumps(rows).encode())
 
     return fault
+
+
+def publishing(ports: list[dict]) -> Script:
+    """Each list has it."""
+    fault = changed_list(lambda rows: [row.update(Ports=ports) for row in rows if row["Id"] == VICTIM_ID])
+    return lambda stage, request: fault(stage) if request.kind == "list" else None
 
 
 def twice(key: str, first: str, where: str = "inspect", same: bool = False) -> Callable[[Stage], Fault]:
@@ -138,8 +148,6 @@ def bad_list(name: str, fault: Callable[[Stage], Fault] | Fault) -> Case:
 
 
 BOTH = "inspect DELETE"
-IDS = random.Random(0)  # of a World
-VICTIM_ID = [f"{IDS.getrandbits(256):064x}" for _ in ("high", "low", "victim")][-1]
 LOST = "unknown: Connection reset by peer"
 HUGE = b" " * (10 << 20)
 
@@ -223,8 +231,6 @@ CASES = [
           ("a million values", Fault(body=b"[" + b"0," * (1 << 20) + b"0]")),
           ("a million arrays", Fault(body=b"[" * (1 << 20))),
           ("10,001 containers", changed_list(lambda rows: rows.extend(others(10_001 - len(rows))))))],
-    Case("list of 10,000 containers", on("list", changed_list(
-        lambda rows: rows.extend(others(10_000 - len(rows))))), BOTH, "removed"),
     Case("the message is long", at_delete(500, "\u00e9" * 300), BOTH, "failed: \u00e9{256}",
          next="removed"),
     Case("a name and an image are long", on("list", changed_list(
@@ -315,6 +321,13 @@ CASES = [
              [("exited", {"cmgr.managed": "true"}), ("running", None), ("running", {}),
               ("created", {"cmgr.managed": "TRUE"}), ("dead", {"cmgr.managed": "true"})])))),
          BOTH, "removed"),
+    *[Case(f"the log server is on port 9, the victim's: {ports}", publishing(ports), requests, outcome,
+           next="protected" if outcome == "kept" else None, log_url="http://127.0.0.1:9")
+      for ports, requests, outcome in (
+          ([{"PrivatePort": 8000, "PublicPort": 9, "Type": "tcp"}], "", "kept"),
+          ([{"PublicPort": 80}, {"PrivatePort": 7}, {"PublicPort": 9}], "", "kept"),
+          ([{"PrivatePort": 9, "Type": "tcp"}], BOTH, "removed"),
+          ([{"PrivatePort": 9, "PublicPort": 90}], BOTH, "removed"))],
     # The engine goes away and comes back
     Case("restart between list and removal", on("inspect", lambda stage: Fault(
         cut=0, before=lambda: restart_engine(stage))), "inspect", "failed: .*", next="removed"),

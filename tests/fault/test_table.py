@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from cases import CASES, Case, Stage
+from cases import CASES, VICTIM_ID, Case, Stage
 from daemon import LAG, Run, problems
 from engine import Engine
 from world import World
@@ -25,10 +25,13 @@ async def play(case: Case, folder: str) -> tuple[Run, Stage]:
     os.mkdir(folder)
     engine = Engine(f"{folder}/engine.sock", versions=case.versions)
     run = Run(folder, engine)
+    run.log_url = case.log_url
+    run.environment = case.environment
     world = World(engine)
     world.add("high", 9_000_000)
     world.add("low", 1_000)
     stage = Stage(engine, world, world.add("victim", 2_000_000), cycle=-1)
+    assert stage.victim.id == VICTIM_ID
 
     def read() -> None:
         stage.cycle += 1

@@ -311,11 +311,13 @@ static bool has_too_many_values(const struct http_call *call)
 	bool quoted = false;
 
 	for (i = 0; i < call->size; i++) {
-		if (quoted && call->body[i] == '\\')
+		char c = call->body[i];
+
+		if (quoted && c == '\\')
 			i++;
-		else if (call->body[i] == '"')
+		else if (c == '"')
 			quoted = !quoted;
-		else if (!quoted && call->body[i] && strchr(",[{", call->body[i]))
+		else if (!quoted && (c == ',' || c == '[' || c == '{'))
 			values++;
 	}
 	return values > VALUES_LIMIT;
