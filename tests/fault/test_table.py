@@ -8,7 +8,7 @@ import re
 import pytest
 
 from cases import CASES, VICTIM_ID, Case, Stage
-from daemon import LAG, Run, problems
+from daemon import ACTIONS, LAG, Run, problems
 from engine import Engine
 from world import World
 
@@ -115,6 +115,10 @@ def check(case: Case, run: Run, stage: Stage) -> None:
         after = row(run.records[1], stage.victim.id)
         assert after and re.fullmatch(case.next, after["outcome"] if after["decision"] != "keep"
                                       else after["class"]), after
+    if case.unsure:
+        later = [row(record, stage.victim.id) for record in run.records[1:]]
+        assert {one["reason"] for one in later if one} == {f"unsure: {case.unsure}"}
+        assert sum(r.kind in ACTIONS.values() for r in stage.engine.requests if r.id == VICTIM_ID) == 1
     if case.gone is not None:
         assert [one["removed"] for one in run.records[1]["gone"] if one["id"] == stage.victim.id] == [
             case.gone]

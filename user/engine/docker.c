@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/limits.h"
 #include "util.h"
 
-#define SCHEME		  "unix://"
-#define API_NEWEST	  44 /* 1.44: the newest that we were written against */
-#define CALL_TIMEOUT_MS	  10000L
-#define ACTION_TIMEOUT_MS 60000L
+#define SCHEME		"unix://"
+#define API_NEWEST	44 /* 1.44: the newest that we were written against */
+#define CALL_TIMEOUT_MS 10000L
 /* Whatever the engine says, it is kept in so much. */
 #define LIST_LIMIT	 (16UL << 20)
 #define ROWS_LIMIT	 10000
@@ -439,7 +439,7 @@ static int create(struct docker *docker, const struct docker_spec *spec, char *r
 
 	if (json && path)
 		call_err = docker_call_set(docker, &docker->call, "POST", path, json,
-					   ACTION_TIMEOUT_MS);
+					   action_timeout_ms());
 	if (!call_err)
 		call_err = http_call_run(&docker->call, &status);
 	err = call_err ? call_err : create_result(docker, status, ret_id);
@@ -455,7 +455,8 @@ static int start(struct docker *docker, const char *id, char **ret_why)
 	int err = -ENOMEM;
 
 	if (path)
-		err = docker_call_set(docker, &docker->call, "POST", path, NULL, ACTION_TIMEOUT_MS);
+		err = docker_call_set(docker, &docker->call, "POST", path, NULL,
+				      action_timeout_ms());
 	if (!err)
 		err = http_call_run(&docker->call, &status);
 	if (!err && (status == 204 || status == 304))
@@ -512,7 +513,7 @@ int docker_call_action(const struct docker *docker, struct http_call *call, cons
 	case ACTION_KEEP:
 		return -EINVAL;
 	}
-	return path ? docker_call_set(docker, call, method, path, NULL, ACTION_TIMEOUT_MS)
+	return path ? docker_call_set(docker, call, method, path, NULL, action_timeout_ms())
 		    : -ENOMEM;
 }
 
