@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONTAINER_ID_DIGITS 64
-#define PPB_WHOLE	    1000000000ULL
+#define CONTAINER_ID_DIGITS  64
+#define CONTAINER_NAME_LIMIT 1024 /* bytes: longer ones are cut */
+#define PPB_WHOLE	     1000000000ULL
 
 enum container_class {
 	CLASS_UNMANAGED, /* out of scope */

@@ -12,7 +12,7 @@ static const char run_help[] =
 	"  --keep-high N, --keep-low N     how many of each are kept (2, 3)\n"
 	"  --rank KEY                      dominant, cpu, memory or demand (dominant)\n"
 	"  --scope SCOPE                   label: labelled cmgr.managed=true; all (label)\n"
-	"  --protect NAME                  never touch this container; may be repeated\n"
+	"  --protect NAME                  never touch it (name or ID); may be repeated\n"
 	"  --min-age SECONDS               younger ones are not ranked (10)\n"
 	"  --action ACTION                 remove, stop or pause (remove)\n"
 	"  --dry-run                       decide and report, touch nothing\n"

@@ -15,6 +15,7 @@
 #include "notify.h"
 #include "observe/lazyfree.h"
 #include "observe/observe.h"
+#include "own.h"
 #include "replay.h"
 #include "report/export.h"
 #include "report/report.h"
@@ -161,7 +162,7 @@ static int run(struct options *options)
 	status = claim_take(options, &claim);
 	if (status)
 		return status;
-	find_own_container(&options->policy);
+	find_own_container("", &options->policy);
 	status = govern(&governor);
 	err = claim_release(options, &claim);
 	return status ? status : err;

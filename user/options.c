@@ -148,8 +148,18 @@ static char *not_empty(const struct argp_state *state, int key, char *arg)
 {
 	if (!*arg)
 		argp_error(state, "--%s takes a %s, not an empty text", option_name(key),
-			   key == KEY_PROTECT ? "container's name" : "path");
+			   key == KEY_PROTECT ? "container's name or ID" : "path");
 	return arg;
+}
+
+/* "/N2Cnmb5c" is how an inspection has it. */
+static char *container_name(const struct argp_state *state, char *arg)
+{
+	char *name = not_empty(state, KEY_PROTECT, arg + (arg[0] == '/'));
+
+	if (strchr(name, '/') || strlen(name) > CONTAINER_NAME_LIMIT)
+		argp_error(state, "--protect takes a container's name or ID, not '%s'", arg);
+	return name;
 }
 
 static void add_protect(struct policy *policy, const struct argp_state *state, char *name)
@@ -180,7 +190,7 @@ static bool parse_policy(int key, char *arg, const struct argp_state *state, str
 		policy->scope_all = choice(state, key, arg, scopes, "label or all");
 		return true;
 	case KEY_PROTECT:
-		add_protect(policy, state, not_empty(state, key, arg));
+		add_protect(policy, state, container_name(state, arg));
 		return true;
 	case KEY_MIN_AGE:
 		policy->min_age_ns = number(state, key, arg, 0, POLICY_MAX_SECONDS) * NS_PER_S;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "act/reap.h"
 #include "act/schedule.h"
@@ -42,33 +41,6 @@ static int set_run(struct run *run)
 	gethostname(host, sizeof(host) - 1);
 	run->host = to_utf8(host);
 	return run->host ? 0 : -ENOMEM;
-}
-
-/*
- * The container that the daemon runs in, by its own cgroup: 0::/system.slice/docker-0f3c….scope, or
- * 0::/ in a cgroup namespace, whose root is the container's cgroup.
- */
-void find_own_container(struct policy *policy)
-{
-	_cleanup_free_ char *text = NULL;
-	const char *id, *own;
-	struct stat st;
-	size_t size;
-	bool top;
-
-	if (read_file("/proc/self/cgroup", 1 << 16, &text, &size))
-		return;
-	/* Hierarchies of version 1 stand before it. */
-	own = strncmp(text, "0::", 3) ? strstr(text, "\n0::") : text;
-	if (!own)
-		return;
-	own += strcspn(own, "/");
-	text[own - text + (ptrdiff_t)strcspn(own, "\n")] = '\0';
-	id = container_id_in(own, &top);
-	if (id)
-		memcpy(policy->own_id, id, CONTAINER_ID_DIGITS);
-	else if (!stat("/sys/fs/cgroup", &st))
-		policy->own_cgroup_id = st.st_ino;
 }
 
 static const char *log_error(int err)

@@ -16,7 +16,4 @@ void tear_down(struct governor *governor);
 /* Removes the cron entry, if there is one. */
 void unschedule(struct governor *governor);
 
-/* Notes the container that the daemon runs in, which is never touched. */
-void find_own_container(struct policy *policy);
-
 #endif

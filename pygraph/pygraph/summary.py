@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-# What an outcome begins with when the container no longer runs as it did.
-DONE = ("removed", "gone", "stopped", "paused")
+# What an outcome begins with when the decision was carried out.
+DONE = ("removed", "stopped", "paused")
+# How the text of a removal ends where somebody else was first: it is neither ours nor left undone.
+GONE = "\ngone"
+# The engine was asked, and may have done it: a later record tells where it has.
+NOT_TOLD = ("unknown", "failed")
 # A paused container gives back its CPU alone.
 KEEPS_MEMORY = "paused"
 INT64_MAX = 2**63 - 1
@@ -14,13 +18,17 @@ ID_DIGITS = 12
 Record = dict[str, Any]
 
 
-def is_done(row: Record) -> bool:
-    return row["decision"] != "keep" and row["outcome"].startswith(DONE)
+def is_done(row: Record, gone_kib: int | None = None) -> bool:
+    """`gone_kib` is what it was charged last, once a record tells that it was removed."""
+    if row["decision"] == "keep":
+        return False
+    told = row["outcome"].startswith(DONE)
+    return told or (gone_kib is not None and row["outcome"].startswith(NOT_TOLD))
 
 
 def freed_kib(row: Record, gone_kib: int | None = None) -> int:
     """What the kernel had charged to a container that is no longer there, when it was last seen."""
-    if not is_done(row) or row["outcome"].startswith(KEEPS_MEMORY):
+    if not is_done(row, gone_kib) or row["outcome"].startswith(KEEPS_MEMORY):
         return 0
     return row["usage_kib"] if gone_kib is None else gone_kib
 
@@ -45,9 +53,10 @@ def removal_counts(removals: Iterable[Record]) -> Record:
     rows = list(removals)
     freed = [row["freed_kib"] for row in rows]
     done = sum(bool(row["done"]) for row in rows)
+    gone = sum(row["text"].endswith(GONE) for row in rows)
     return {
         "removed": done,
-        "unremoved": len(rows) - done,
+        "unremoved": len(rows) - done - gone,
         "freed_kib": total(freed),
         "freed_max_kib": max(freed, default=0),
         "freed_ns": total(row["freed_ns"] for row in rows),
@@ -64,9 +73,9 @@ def removal_row(
         "time_ms": time_ms,
         "cycle": cycle,
         "position": position,
-        "done": is_done(row),
+        "done": is_done(row, gone_kib),
         "freed_kib": freed_kib(row, gone_kib),
-        "freed_ns": row["ran_ns"] if is_done(row) else 0,
+        "freed_ns": row["ran_ns"] if is_done(row, gone_kib) else 0,
         "text": "\n".join(parts).lower(),
         "gone_kib": gone_kib,
     }

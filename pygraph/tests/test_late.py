@@ -112,6 +112,25 @@ def test_an_unknown_outcome_is_told_as_such(client: FlaskClient, data_dir: Path)
     assert rows(data_dir, "SELECT removed, unremoved, freed_kib FROM cycles") == [(0, 1, 0)]
     page = client.get("/").get_data(as_text=True)
     assert "unknown" in page and "not known" in page
+    send(client, cycle(2, containers=[victim(1, "unknown: Connection reset by peer")]))
+    assert client.get("/").get_data(as_text=True).count("not known") > page.count("not known")
+
+
+def test_what_is_gone_already_is_not_our_removal(client: FlaskClient, data_dir: Path) -> None:
+    send(client, cycle(1, containers=[victim(1, "removed"), victim(2, "gone"), victim(3, "failed: no")]))
+    assert rows(data_dir, "SELECT removed, unremoved, freed_kib FROM cycles") == [(1, 1, 53_000)]
+    assert rows(data_dir, "SELECT done FROM removals ORDER BY position") == [(1,), (0,), (0,)]
+
+
+@pytest.mark.parametrize("outcome", ["unknown: Connection reset by peer", "failed: driver failed"])
+def test_what_was_asked_for_and_is_gone_was_removed(
+    client: FlaskClient, data_dir: Path, outcome: str
+) -> None:
+    send(client, cycle(1, containers=[victim(1, outcome)]))
+    assert rows(data_dir, "SELECT removed, unremoved, freed_kib FROM cycles") == [(0, 1, 0)]
+    send(client, cycle(2, containers=[], gone=[gone(1, removed=True, freed_kib=9)]))
+    assert rows(data_dir, "SELECT removed, unremoved, freed_kib, freed_ns FROM cycles WHERE seq = 1") == [
+        (1, 0, 9, 2_000_000_000)]
 
 
 def test_dropped_records_are_shown(client: FlaskClient) -> None:

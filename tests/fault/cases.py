@@ -6,6 +6,7 @@ the first cycle that are about the victim after the readings; the outcome is the
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ class Stage:
     seen: dict[str, int] = field(default_factory=dict)
 
 
+IDS = random.Random(0)  # of a World
+VICTIM_ID = [f"{IDS.getrandbits(256):064x}" for _ in ("high", "low", "victim")][-1]
 Script = Callable[[Stage, Request], "Fault | None"]
 
 
@@ -39,7 +42,11 @@ class Case:
     options: tuple[str, ...] = ()
     cycles: int = 2
     no_removal: str | None = None
+    gone: bool | None = None  # the second record has the victim as gone: whether by us
     log: str | None = None  # a regular expression that is on stderr
+    unsure: str | None = None  # the victim in every later record that has it, and one action at all
+    log_url: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
     losses: str = ""  # of the BPF program, in the first window
     measured: Callable[[Stage], None] | None = None  # right after the readings of the first cycle
 
@@ -81,6 +88,19 @@ def changed_list(change: Callable[[list], object]) -> Callable[[Stage], Fault]:
     return fault
 
 
+def overdue_then_restarted(stage: Stage, request: Request) -> Fault | None:
+    """The first DELETE never comes to an end, and once we wait for it no longer somebody starts it anew."""
+    if stage.cycle == 3 and request.kind == "list" and stage.victim.life == 1:
+        stage.world.restart(stage.victim)
+    return Fault(stall=600, status=500) if request.kind == "DELETE" and stage.cycle == 1 else None
+
+
+def publishing(ports: list[dict]) -> Script:
+    """Each list has it."""
+    fault = changed_list(lambda rows: [row.update(Ports=ports) for row in rows if row["Id"] == VICTIM_ID])
+    return lambda stage, request: fault(stage) if request.kind == "list" else None
+
+
 def twice(key: str, first: str, where: str = "inspect", same: bool = False) -> Callable[[Stage], Fault]:
     """The reply with one more member of that name before the right one."""
 
@@ -112,13 +132,22 @@ def relabel(**labels: str) -> Callable[[Stage], None]:
     return lambda stage: setattr(stage.victim, "labels", names)
 
 
+def others(count: int) -> list[dict]:
+    return [{"Id": f"{number:064x}", "Names": [f"/other{number}"], "Image": "i", "State": "running",
+             "Labels": None, "Ports": None} for number in range(count)]
+
+
+def with_rm(stage: Stage) -> None:
+    stage.victim.auto_remove = True
+
+
 def at_delete(status: int, text: str) -> Script:
     return on("DELETE", Fault(status=status, body=message(text)))
 
 
 def bad_inspection(name: str, fault: Callable[[Stage], Fault] | Fault) -> Case:
-    return Case(f"inspection: {name}", on("inspect", fault), "inspect", "failed: Bad message",
-                next="removed")
+    return Case(f"inspection: {name}", on("inspect", fault), "inspect",
+                "failed: the engine's answer is malformed", next="removed")
 
 
 def bad_list(name: str, fault: Callable[[Stage], Fault] | Fault) -> Case:
@@ -127,64 +156,87 @@ def bad_list(name: str, fault: Callable[[Stage], Fault] | Fault) -> Case:
 
 
 BOTH = "inspect DELETE"
+SOON = {"CMGR_FAULT_ACTION_MS": "6000"}  # in the second cycle
+LOST = "unknown: Connection reset by peer"
 HUGE = b" " * (10 << 20)
 
 CASES = [
-    Case("all is well", nothing, BOTH, "removed",
+    Case("all is well", nothing, BOTH, "removed", gone=True,
          log=r"removed name=victim id=[0-9a-f]{12} rank=2 score=0.\d+ anon_kib=2000000 "
              r"memory_freed_kib=2000007\n"),
     Case("stop", nothing, "inspect stop", "stopped", options=("--action", "stop"),
          log="stopped name=victim .*memory_freed_kib=2000007"),
     Case("pause", nothing, "inspect pause", "paused", options=("--action", "pause"), next="unsure",
          log="paused name=victim .*memory_freed_kib=0"),
+    Case("stop, started with --rm", nothing, "inspect",
+         "kept: it was started with --rm; stopping would remove it and its volumes",
+         options=("--action", "stop"), measured=with_rm,
+         next="kept: it was started with --rm; stopping would remove it and its volumes"),
+    Case("remove, started with --rm", nothing, BOTH, "removed", measured=with_rm),
+    Case("pause, started with --rm", nothing, "inspect pause", "paused", measured=with_rm,
+         options=("--action", "pause")),
     Case("dry run", nothing, "", "dry-run", options=("--dry-run",), next="dry-run"),
     # Statuses
-    Case("304", on("DELETE", Fault(status=304)), BOTH, "gone", next="removed"),
-    Case("304 to a stop", on("stop", Fault(status=304)), "inspect stop", "gone",
+    Case("304", on("DELETE", Fault(status=304)), BOTH, "failed: no explanation", next="removed"),
+    Case("304 to a stop", on("stop", Fault(status=304)), "inspect stop", "stopped",
          options=("--action", "stop"), next="stopped"),
+    Case("409, already paused", on("pause", Fault(status=409, body=message("x is already paused"))),
+         "inspect pause", "paused", options=("--action", "pause"), next="paused"),
     Case("400", at_delete(400, "no"), BOTH, "failed: no", next="removed"),
     Case("404", at_delete(404, "No such container"), BOTH, "gone", next="removed"),
     Case("409, removal in progress",
-         at_delete(409, "removal of container x is already in progress"), BOTH, "gone", next="removed"),
+         at_delete(409, "removal of container x is already in progress"), BOTH,
+         "kept: the engine is removing it already", next="removed"),
     Case("409, another", at_delete(409, "cannot remove: it is\x1b[2J in use\r\n"), BOTH,
          "failed: cannot remove: it is\ufffd\\[2J in use\ufffd\ufffd", next="removed"),
     Case("500", at_delete(500, "driver failed"), BOTH, "failed: driver failed", next="removed"),
+    Case("500, and it is gone", on("DELETE", lambda stage: Fault(
+        status=500, body=message("driver failed"),
+        before=lambda: stage.engine.containers.pop(stage.victim.id))),
+         BOTH, "failed: driver failed", gone=True),
     Case("503", on("DELETE", Fault(status=503, body=b"<html>")), BOTH, "failed: no explanation",
          next="removed"),
     Case("inspection: 404", on("inspect", Fault(status=404, body=message("none"))), "inspect", "gone",
          next="removed"),
-    Case("inspection: 500", on("inspect", Fault(status=500, body=message("no"))), "inspect",
-         "failed: Input/output error", next="removed"),
-    Case("inspection: 409", on("inspect", Fault(status=409, body=message("no"))), "inspect",
-         "failed: Input/output error", next="removed"),
+    *[Case(f"inspection: {status}", on("inspect", Fault(status=status, body=message("no"))), "inspect",
+           f"failed: status {status}: no", next="removed") for status in (400, 409, 500)],
     *[Case(f"list: {status}", on("list", Fault(status=status, body=message("no"))), "", None,
            next="removed", no_removal=f"the engine's list cannot be had: status {status}: no")
       for status in (400, 404, 409, 500, 503)],
     Case("list: 304", on("list", Fault(status=304)), "", None, next="removed",
          no_removal="the engine's list cannot be had: status 304"),
     # Replies that are no replies
-    Case("the reply is cut", on("DELETE", Fault(cut=5)), BOTH, "failed: .*", next=None),
-    Case("no reply at all", on("DELETE", Fault(cut=0)), BOTH, "failed: Connection reset by peer"),
+    Case("the reply is cut", on("DELETE", Fault(cut=5)), BOTH, LOST, gone=True,
+         log="removed name=victim .*memory_freed_kib=2000007"),
+    Case("no reply at all", on("DELETE", Fault(cut=0)), BOTH, LOST, gone=True),
+    Case("no reply at all, and nothing is done", on("DELETE", Fault(status=500, cut=0)), BOTH, LOST,
+         next="removed", cycles=3, log="still there name=victim id=[0-9a-f]{12}: "),
+    Case("no reply to a stop", on("stop", Fault(cut=0)), "inspect stop", LOST, gone=True,
+         options=("--action", "stop"), log="stopped name=victim .*memory_freed_kib=2000007"),
+    Case("no reply to a pause", on("pause", Fault(cut=0)), "inspect pause", LOST, next="unsure",
+         options=("--action", "pause"), log="paused name=victim .*memory_freed_kib=0"),
     Case("inspection: cut in the body", on("inspect", Fault(cut=200)), "inspect",
          "failed: Connection reset by peer", next="removed"),
     Case("list: cut", on("list", Fault(cut=200)), "", None, next="removed",
          no_removal="the engine's list cannot be had: Connection reset by peer"),
     Case("one byte at a time", lambda stage, request: Fault(drip=True), BOTH, "removed"),
     Case("inspection without end", on("inspect", Fault(endless=True)), "inspect",
-         "failed: File too large", next="removed"),
+         "failed: the engine's answer is too large", next="removed"),
     Case("reply to a removal without end", on("DELETE", Fault(status=500, endless=True)), BOTH,
-         "failed: File too large", next="removed"),
+         "unknown: the engine's answer is too large", next="removed"),
     Case("list without end", on("list", Fault(endless=True)), "", None, next="removed",
          no_removal="the engine's list cannot be had"),
     Case("headers without end", on("inspect", Fault(
         head=b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20000)), "inspect", "failed: .*", next="removed"),
     Case("inspection of 10 MiB", on("inspect", lambda stage: Fault(
         body=json.dumps(inspection(stage.victim)).encode() + HUGE)), "inspect",
-        "failed: File too large", next="removed"),
+        "failed: the engine's answer is too large", next="removed"),
     Case("error of 10 MiB", on("DELETE", Fault(status=500, body=HUGE)), BOTH,
-         "failed: File too large", next="removed"),
-    Case("list of 10 MiB", on("list", lambda stage: Fault(
-        body=json.dumps(stage.engine.rows()).encode() + HUGE)), BOTH, "removed"),
+         "unknown: the engine's answer is too large", next="removed"),
+    Case("the message is long", at_delete(500, "\u00e9" * 300), BOTH, "failed: \u00e9{256}",
+         next="removed"),
+    Case("a name and an image are long", on("list", changed_list(
+        lambda rows: rows[2].update(Names=["/" + "n" * 5000], Image="i" * 5000))), BOTH, "removed"),
     # JSON that is not what it should be
     bad_inspection("no JSON", Fault(body=b"no")),
     bad_inspection("nothing", Fault(body=b"")),
@@ -193,15 +245,24 @@ CASES = [
         body=json.dumps(inspection(stage.victim)).encode() + b" {}")),
     *[bad_inspection(f"{key} is {value!r}", changed_inspection(setting(**{key: value})))
       for key in ("Id", "Name", "State", "Config") for value in (7, None, True, [], ["x"])],
+    bad_inspection("StartedAt is long", changed_inspection(
+        setting(State={"Status": "running", "StartedAt": "2" * 65}))),
     *[bad_inspection(f"State is {state}", changed_inspection(setting(State=state))) for state in (
         {"Status": "running"}, {"Status": 1, "StartedAt": "x"}, {"Status": "running", "StartedAt": 1},
         {"status": "running", "startedat": "2026-01-01T00:00:01.000000000Z"})],
     *[bad_inspection(f"labels are {labels}", changed_inspection(setting(Config={"Labels": labels})))
       for labels in (7, "x", ["cmgr.managed"], {"cmgr.managed": True},
                      {"cmgr.managed": "true", "cmgr.protect": 1})],
+    *[bad_inspection(f"HostConfig is {value}", changed_inspection(setting(HostConfig=value)))
+      for value in (7, [], {"AutoRemove": 1}, {"AutoRemove": "true"})],
+    *[Case(f"HostConfig is {value}", on("inspect", lambda stage, value=value: Fault(
+        body=json.dumps({**inspection(stage.victim), "HostConfig": value}).encode(), same=True)),
+        "inspect stop", "stopped", options=("--action", "stop"))
+      for value in (None, {}, {"AutoRemove": None})],
     *[bad_inspection(f"{key} twice", twice(key, value)) for key, value in (
         ("Id", '"x"'), ("Name", '"/x"'), ("State", "{}"), ("Status", '"exited"'),
-        ("StartedAt", '"x"'), ("Config", "{}"), ("Labels", "{}"), ("cmgr.managed", '"false"'))],
+        ("StartedAt", '"x"'), ("Config", "{}"), ("Labels", "{}"), ("cmgr.managed", '"false"'),
+        ("HostConfig", "{}"), ("AutoRemove", "true"))],
     Case("inspection: other members twice", on("inspect", twice("Running", "1", same=True)), BOTH, "removed"),
     bad_list("an object", Fault(body=b"{}")),
     bad_list("null", Fault(body=b"null")),
@@ -220,14 +281,24 @@ CASES = [
          cycles=4, late="removed"),
     Case("answer to a removal stalls for 60 s", on("DELETE", Fault(stall_after=60)), BOTH, "pending",
          cycles=4, late="removed", log="removed name=victim .*memory_freed_kib=2000007"),
+    Case("removal stalls for longer than we wait", on("DELETE", Fault(stall=60)), BOTH, "pending",
+         next="unsure", cycles=5, environment=SOON, late="unknown: the engine did not answer in time",
+         unsure="its removal is under way", log="removed name=victim .*memory_freed_kib=2000007"),
+    Case("removal takes longer than a cycle has", on("DELETE", Fault(stall=60)), BOTH,
+         "unknown: the engine did not answer in time", next="unsure", cycles=4,
+         environment={"CMGR_FAULT_ACTION_MS": "500"}, unsure="its removal is under way",
+         log="removed name=victim .*memory_freed_kib=2000007"),
+    Case("removal is overdue, and it is started again", overdue_then_restarted, BOTH, "pending",
+         next="unsure", cycles=7, environment=SOON, late="unknown: the engine did not answer in time",
+         log="removed name=victim .*memory_freed_kib=unknown"),
     Case("removal stalls and fails", on("DELETE", Fault(stall=6, status=500, body=message("late"))),
          BOTH, "pending", next="unsure", cycles=5, late="failed: late"),
     Case("pause stalls", on("pause", Fault(stall=4)), "inspect pause", "pending", next="unsure",
          options=("--action", "pause"), cycles=4, late="paused"),
     Case("inspection stalls for 60 s", on("inspect", Fault(stall=60)), "inspect",
-         "failed: Connection timed out", next="removed", cycles=3),
+         "failed: the engine did not answer in time", next="removed", cycles=3),
     Case("list stalls for 60 s", on("list", Fault(stall=60)), "", None, next="removed", cycles=3,
-         no_removal="the engine's list cannot be had: Connection timed out"),
+         no_removal="the engine's list cannot be had: the engine did not answer in time"),
     Case("the first inspection stalls for 60 s", on("identify", Fault(stall=60)), "", "kept",
          next="removed", cycles=3),
     # Another than was measured
@@ -240,7 +311,11 @@ CASES = [
     Case("renamed meanwhile to a protected name", nothing, "inspect", "kept: it is protected now",
          options=("--protect", "precious"), next="protected",
          measured=lambda stage: setattr(stage.victim, "name", "precious")),
-    Case("recreated with the same name", nothing, "inspect", "gone",
+    Case("protected by name, as an inspection has it", nothing, "", "kept",
+         options=("--protect", "/victim"), next="protected"),
+    Case("a protected ID", nothing, "", "kept", options=("--protect", VICTIM_ID[:12]), next="protected"),
+    Case("too little of an ID", nothing, BOTH, "removed", options=("--protect", VICTIM_ID[:11])),
+    Case("recreated with the same name", nothing, "inspect", "gone", gone=False,
          measured=lambda stage: stage.world.recreate(stage.victim)),
     Case("paused meanwhile", nothing, "inspect", "kept: it is not running any more", next="unsure",
          measured=lambda stage: setattr(stage.victim, "state", "paused")),
@@ -256,11 +331,25 @@ CASES = [
              [("exited", {"cmgr.managed": "true"}), ("running", None), ("running", {}),
               ("created", {"cmgr.managed": "TRUE"}), ("dead", {"cmgr.managed": "true"})])))),
          BOTH, "removed"),
+    *[Case(f"the log server is on port 9, the victim's: {ports}", publishing(ports), requests, outcome,
+           next="protected" if outcome == "kept" else None, log_url="http://127.0.0.1:9")
+      for ports, requests, outcome in (
+          ([{"PrivatePort": 8000, "PublicPort": 9, "Type": "tcp"}], "", "kept"),
+          ([{"PublicPort": 80}, {"PrivatePort": 7}, {"PublicPort": 9}], "", "kept"),
+          ([{"PrivatePort": 9, "Type": "tcp"}], BOTH, "removed"),
+          ([{"PrivatePort": 9, "PublicPort": 90}], BOTH, "removed"))],
     # The engine goes away and comes back
     Case("restart between list and removal", on("inspect", lambda stage: Fault(
         cut=0, before=lambda: restart_engine(stage))), "inspect", "failed: .*", next="removed"),
     Case("restart in the removal", on("DELETE", lambda stage: Fault(
-        stall=0.2, before=lambda: restart_engine(stage))), BOTH, "failed: .*"),
+        stall=0.2, before=lambda: restart_engine(stage))), BOTH, LOST, next="removed"),
+    # Lists that are too large
+    *[Case(f"list: {name}", on("list", fault), "", None, next="removed",
+           no_removal="the engine's list cannot be had: the engine's answer is too large")
+      for name, fault in (
+          ("a million values", Fault(body=b"[" + b"0," * (1 << 20) + b"0]")),
+          ("a million arrays", Fault(body=b"[" * (1 << 20))),
+          ("10,001 containers", changed_list(lambda rows: rows.extend(others(10_001 - len(rows))))))],
     # The BPF program could not record all
     *[Case(losses, nothing, "", "kept", no_removal=why, next="removed", losses=losses + "\n")
       for losses, why in (("lost 0 7", "7 context switches of tasks without a mark were not charged"),
@@ -276,4 +365,7 @@ CASES = [
     Case("upgraded meanwhile", on("list", lambda stage: Fault(
         before=lambda: setattr(stage.engine, "versions", (46, 52)))), "", None,
         no_removal="the engine's list cannot be had: status 400", next="removed", cycles=3),
+    # The last one: it takes a daemon with sanitizers longer than a machine that is busy has
+    Case("list of 10 MiB", on("list", lambda stage: Fault(
+        body=json.dumps(stage.engine.rows()).encode() + HUGE)), BOTH, "removed"),
 ]

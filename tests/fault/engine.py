@@ -32,6 +32,7 @@ class Container:
     cpu_rate: float = 0.0
     labels: dict = field(default_factory=lambda: {"cmgr.managed": "true"})
     state: str = "running"
+    auto_remove: bool = False
     life: int = 1
     started_ns: int = 0
     ran_ns: int = 0
@@ -260,6 +261,8 @@ class Engine:
             if container.state == "exited":
                 return 304, b""
             container.state = "exited"
+            if container.auto_remove:
+                self.wrong.append(f"stop {container.id[:12]}: would remove it and its volumes")
         else:
             if container.state == "paused":
                 return 409, message(f"Container {container.id} is already paused")
@@ -317,4 +320,5 @@ def inspection(container: Container) -> dict:
     return {"Id": container.id, "Name": f"/{container.name}",
             "State": {"Status": container.state, "Running": container.state != "exited",
                       "StartedAt": container.started_at},
-            "Config": {"Labels": container.labels}}
+            "Config": {"Labels": container.labels},
+            "HostConfig": {"AutoRemove": container.auto_remove}}

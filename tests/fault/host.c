@@ -11,6 +11,7 @@
  * And for the disk below the spool: while the file $CMGR_FAULT_DISK has a line "<call> <errno>", that
  * call fails so, and "short" in place of the number makes it write a few bytes only. The spool is small
  * and failures are soon tried again, where $CMGR_FAULT_SPOOL_BYTES and $CMGR_FAULT_BACKOFF_MS say so.
+ * The engine has $CMGR_FAULT_ACTION_MS for what it is asked to do.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
+#include "engine/limits.h"
 #include "host.h"
 #include "observe/cgroup_cpu.h"
 #include "observe/pins.h"
@@ -114,6 +116,11 @@ const struct report_limits *report_limits(void)
 	limits.backoff_first_ms = number_of("CMGR_FAULT_BACKOFF_MS", 1000);
 	limits.backoff_most_ms = number_of("CMGR_FAULT_BACKOFF_MS", 60000);
 	return &limits;
+}
+
+long action_timeout_ms(void)
+{
+	return (long)number_of("CMGR_FAULT_ACTION_MS", 60000);
 }
 
 /* The errno that @call is to fail with, -1 to be short, 0 to work. */

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from cases import CASES, Case, Stage
-from daemon import LAG, Run, problems
+from cases import CASES, VICTIM_ID, Case, Stage
+from daemon import ACTIONS, LAG, Run, problems
 from engine import Engine
 from world import World
 
@@ -25,10 +25,13 @@ async def play(case: Case, folder: str) -> tuple[Run, Stage]:
     os.mkdir(folder)
     engine = Engine(f"{folder}/engine.sock", versions=case.versions)
     run = Run(folder, engine)
+    run.log_url = case.log_url
+    run.environment = case.environment
     world = World(engine)
     world.add("high", 9_000_000)
     world.add("low", 1_000)
     stage = Stage(engine, world, world.add("victim", 2_000_000), cycle=-1)
+    assert stage.victim.id == VICTIM_ID
 
     def read() -> None:
         stage.cycle += 1
@@ -112,6 +115,13 @@ def check(case: Case, run: Run, stage: Stage) -> None:
         after = row(run.records[1], stage.victim.id)
         assert after and re.fullmatch(case.next, after["outcome"] if after["decision"] != "keep"
                                       else after["class"]), after
+    if case.unsure:
+        later = [row(record, stage.victim.id) for record in run.records[1:]]
+        assert {one["reason"] for one in later if one} == {f"unsure: {case.unsure}"}
+        assert sum(r.kind in ACTIONS.values() for r in stage.engine.requests if r.id == VICTIM_ID) == 1
+    if case.gone is not None:
+        assert [one["removed"] for one in run.records[1]["gone"] if one["id"] == stage.victim.id] == [
+            case.gone]
     late = [o["outcome"] for record in run.records for o in record["late"]]
     assert len(late) == (case.late is not None)
     assert not case.late or re.fullmatch(case.late, late[0])

@@ -73,7 +73,11 @@ def test_places(option: str) -> None:
 @pytest.mark.parametrize("words,told", [
     (["--state-dir", "x"], "--state-dir takes an absolute path, not 'x'"),
     (["--run-dir", ""], "--run-dir takes an absolute path, not ''"),
-    (["--protect", ""], "--protect takes a container's name, not an empty text"),
+    (["--protect", ""], "--protect takes a container's name or ID, not an empty text"),
+    (["--protect", "/"], "--protect takes a container's name or ID, not an empty text"),
+    (["--protect", "//x"], "--protect takes a container's name or ID, not '//x'"),
+    (["--protect", "x" * 1025], "--protect takes a container's name or ID, not 'xxx"),
+    (["--protect", "x/y"], "--protect takes a container's name or ID, not 'x/y'"),
     (["--record", ""], "--record takes a path, not an empty text"),
     (["--sysinfo", ""], "--sysinfo takes a path, not an empty text"),
     (["snapshot", "--output="], "--output takes a path, not an empty text"),

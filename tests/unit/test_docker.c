@@ -30,6 +30,7 @@ static void reads_an_inspection(void **state)
 	assert_true(s.running);
 	assert_true(s.managed);
 	assert_false(s.labelled_protect);
+	assert_false(s.auto_remove);
 	docker_state_free(&s);
 }
 
@@ -91,22 +92,29 @@ static void only_a_running_container_is_running(void **state)
 	}
 }
 
-static void gone_is_done(void **state)
+static void judges_what_came_of_an_action(void **state)
 {
 	static const struct {
+		enum action action;
 		long status;
 		const char *body;
-		int result;
+		enum docker_result result;
 	} rows[] = {
-		{204, "", 0},
-		{304, "", 1},
-		{404, "{\"message\":\"No such container\"}", 1},
-		{409, "{\"message\":\"removal of container x is already in progress\"}", 1},
-		{409, "{\"message\":\"Container x is already paused\"}", 1},
-		{409, "{\"message\":\"You cannot remove a running container\"}", -EIO},
-		{409, "no JSON", -EIO},
-		{500, "{\"message\":\"driver failed\"}", -EIO},
-		{200, "", -EIO},
+		{ACTION_REMOVE, 204, "", DOCKER_DONE},
+		{ACTION_STOP, 304, "", DOCKER_DONE},
+		{ACTION_REMOVE, 304, "", DOCKER_REFUSED},
+		{ACTION_REMOVE, 404, "{\"message\":\"No such container\"}", DOCKER_GONE},
+		{ACTION_REMOVE, 409,
+		 "{\"message\":\"removal of container x is already in progress\"}",
+		 DOCKER_REMOVING},
+		{ACTION_PAUSE, 409, "{\"message\":\"Container x is already paused\"}", DOCKER_DONE},
+		{ACTION_STOP, 409, "{\"message\":\"Container x is already paused\"}",
+		 DOCKER_REFUSED},
+		{ACTION_REMOVE, 409, "{\"message\":\"You cannot remove a running container\"}",
+		 DOCKER_REFUSED},
+		{ACTION_REMOVE, 409, "no JSON", DOCKER_REFUSED},
+		{ACTION_REMOVE, 500, "{\"message\":\"driver failed\"}", DOCKER_REFUSED},
+		{ACTION_REMOVE, 200, "", DOCKER_REFUSED},
 	};
 	size_t i;
 
@@ -114,7 +122,8 @@ static void gone_is_done(void **state)
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct http_call call = reply(rows[i].body);
 
-		assert_int_equal(docker_action_result(&call, rows[i].status), rows[i].result);
+		if (docker_action_result(&call, rows[i].action, rows[i].status) != rows[i].result)
+			fail_msg("row %zu: %ld %s", i, rows[i].status, rows[i].body);
 	}
 }
 
@@ -137,7 +146,7 @@ int main(void)
 		cmocka_unit_test(reads_an_inspection),
 		cmocka_unit_test(refuses_other_inspections),
 		cmocka_unit_test(only_a_running_container_is_running),
-		cmocka_unit_test(gone_is_done),
+		cmocka_unit_test(judges_what_came_of_an_action),
 		cmocka_unit_test(only_unix_urls),
 	};
 

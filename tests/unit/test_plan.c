@@ -334,6 +334,43 @@ static void sets_aside_with_a_reason(void **state)
 	window_free(&w);
 }
 
+static void protects_by_name_and_by_id(void **state)
+{
+	static const char id[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	static const struct {
+		const char *given, *name;
+		bool protects;
+	} rows[] = {
+		{"db", "db", true},
+		{"db", "db2", false},
+		{"db2", "db", false},
+		{id, "db", true},
+		{"0123456789ab", "db", true},
+		{"0123456789a", "db", false},
+		{"0123456789a", "0123456789a", true},
+		{"0123456789ac", "db", false},
+		{"0123456789AB", "db", false},
+		{"123456789abc", "db", false},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *protect[] = {(char *)"other", (char *)rows[i].given};
+		struct policy policy = default_policy;
+		struct window w = new_window(1);
+		struct container *c = add(&w, rows[i].name, 0, 1, 60);
+
+		policy.protect = protect;
+		policy.protect_count = ARRAY_SIZE(protect);
+		strcpy(c->id, id);
+		assert_int_equal(plan_build(&w, &policy), 0);
+		if ((c->class == CLASS_PROTECTED) != rows[i].protects)
+			fail_msg("--protect %s, container %s", rows[i].given, rows[i].name);
+		window_free(&w);
+	}
+}
+
 static void distrust_keeps_everything(void **state)
 {
 	struct window w = new_window(12);
@@ -395,6 +432,7 @@ int main(void)
 		cmocka_unit_test(equals_are_told_apart_by_age_then_id),
 		cmocka_unit_test(few_containers_are_all_kept),
 		cmocka_unit_test(sets_aside_with_a_reason),
+		cmocka_unit_test(protects_by_name_and_by_id),
 		cmocka_unit_test(distrust_keeps_everything),
 		cmocka_unit_test(rank_keys),
 	};

@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <string.h>
 
-#include "act/confirmed.h"
+#include "act/asked.h"
 #include "leave.h"
 #include "util.h"
 
 /* More makes an engine slower, not faster: it takes a lock for each removal. */
 #define SIDE_BY_SIDE 8
 #define POLL_MS	     1000
+
+#define BUSY	  "failed: not tried, the engine is still busy with others"
+#define CUT_SHORT "failed: not tried, the run was to end"
 
 #define LEAVE_PATIENCE_NS (8 * NS_PER_S)
 
@@ -30,7 +33,8 @@ struct reaper {
 	CURLM *multi;
 	struct removal removals[SIDE_BY_SIDE];
 	struct window *window; /* of this cycle */
-	struct container_list confirmed;
+	struct asked_list asked;
+	bool has_read; /* this cycle has taken its reading */
 };
 
 static int set_outcome(struct container *container, char *outcome)
@@ -54,14 +58,18 @@ static const char *done_word(enum action action)
 	return words[action];
 }
 
-static char *error_outcome(int err)
+/* "failed: the engine did not answer in time" */
+static char *outcome_of(const char *what, char *why)
 {
-	return err == -ENOENT ? strdup("gone") : format_text("failed: %s", strerror(-err));
+	char *outcome = why ? format_text("%s: %s", what, why) : NULL;
+
+	free(why);
+	return outcome;
 }
 
-/* What has changed since the container was measured, or NULL. */
-static const char *change(const struct container *container, const struct docker_state *state,
-			  const struct policy *policy)
+/* Why the container is kept all the same, such as a change since it was measured, or NULL. */
+static const char *objection(const struct container *container, const struct docker_state *state,
+			     const struct policy *policy)
 {
 	if (strcmp(container->id, state->id))
 		return "the engine answered for another container";
@@ -73,6 +81,8 @@ static const char *change(const struct container *container, const struct docker
 		return "it is protected now";
 	if (!state->managed && !policy->scope_all)
 		return "it is not managed any more";
+	if (state->auto_remove && policy->action == ACTION_STOP)
+		return "it was started with --rm; stopping would remove it and its volumes";
 	return NULL;
 }
 
@@ -99,10 +109,14 @@ static int copy_victim(const struct container *container, struct container *ret)
 		.anon_kib = container->anon_kib,
 		.decision = container->decision,
 		.name = strdup(container->name),
+		.started_at = strdup(container->started_at),
 	};
 
-	if (!copy.name)
+	if (!copy.name || !copy.started_at) {
+		free(copy.name);
+		free(copy.started_at);
 		return -ENOMEM;
+	}
 	memcpy(copy.id, container->id, sizeof(copy.id));
 	*ret = copy;
 	return 0;
@@ -113,6 +127,7 @@ static void release(struct reaper *reaper, struct removal *removal)
 	curl_multi_remove_handle(reaper->multi, removal->call.easy);
 	http_call_free(&removal->call);
 	free(removal->victim.name);
+	free(removal->victim.started_at);
 	*removal = (struct removal){};
 }
 
@@ -183,44 +198,71 @@ static int ask(struct reaper *reaper, struct removal *removal)
 	return curl_multi_add_handle(reaper->multi, removal->call.easy) ? -ENOMEM : 0;
 }
 
+/* Asked for, and whatever came of it is ours. */
+static int note(struct reaper *reaper, struct removal *removal, enum answer answer)
+{
+	if (removal->container)
+		removal->container->acted = true;
+	return asked_add(&reaper->asked, &removal->victim, answer, reaper->has_read);
+}
+
 /* The inspection has been answered: go on to the action, or end with an outcome. */
 static int after_inspection(struct reaper *reaper, struct removal *removal, long status)
 {
 	struct container *container = removal->container;
 	struct docker_state state = {};
-	const char *changed;
+	const char *why;
 	int err = docker_inspect_result(&removal->call, status, &state);
 
+	if (err == -ENOENT)
+		return conclude(reaper, removal, strdup("gone"));
 	if (err)
-		return conclude(reaper, removal, error_outcome(err));
-	changed = change(container, &state, reaper->policy);
+		return conclude(reaper, removal,
+				outcome_of("failed", docker_why(&removal->call, err, status)));
+	why = objection(container, &state, reaper->policy);
 	if (strcmp(container->started_at, state.started_at)) {
 		/* To be asked again: it is another incarnation that the next cycle measures. */
 		free(container->started_at);
 		container->started_at = NULL;
 	}
 	docker_state_free(&state);
-	if (changed)
-		return conclude(reaper, removal, format_text("kept: %s", changed));
+	if (why)
+		return conclude(reaper, removal, format_text("kept: %s", why));
 	return ask(reaper, removal);
 }
 
 static int after_action(struct reaper *reaper, struct removal *removal, long status)
 {
 	enum action action = removal->victim.decision;
-	int result = docker_action_result(&removal->call, status);
 
-	if (result < 0) {
-		_cleanup_free_ char *text = docker_error_text(&removal->call);
-
-		return conclude(reaper, removal,
-				format_text("failed: %s", text ? text : strerror(-result)));
+	switch (docker_action_result(&removal->call, action, status)) {
+	case DOCKER_DONE:
+		if (note(reaper, removal, ANSWER_DONE))
+			return -ENOMEM;
+		return conclude(reaper, removal, strdup(done_word(action)));
+	case DOCKER_GONE:
+		return conclude(reaper, removal, strdup("gone"));
+	case DOCKER_REMOVING:
+		return conclude(reaper, removal, strdup("kept: the engine is removing it already"));
+	case DOCKER_REFUSED:
+		break;
 	}
-	if (removal->container)
+	/* It may have stopped it all the same. */
+	if (status >= 500 && removal->container)
 		removal->container->acted = true;
-	if (!result && confirmed_add(&reaper->confirmed, &removal->victim))
+	return conclude(reaper, removal, outcome_of("failed", docker_error_text(&removal->call)));
+}
+
+/* There is no answer. What was asked for may have been done, or be under way. */
+static int after_failure(struct reaper *reaper, struct removal *removal, int err)
+{
+	char *why;
+
+	if (removal->asked &&
+	    note(reaper, removal, err == -ETIMEDOUT ? ANSWER_OVERDUE : ANSWER_LOST))
 		return -ENOMEM;
-	return conclude(reaper, removal, strdup(result ? "gone" : done_word(action)));
+	why = docker_why(&removal->call, err, 0);
+	return conclude(reaper, removal, outcome_of(removal->asked ? "unknown" : "failed", why));
 }
 
 static int advance(struct reaper *reaper, const CURLMsg *message)
@@ -232,7 +274,7 @@ static int advance(struct reaper *reaper, const CURLMsg *message)
 	curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&removal);
 	err = http_call_result(&removal->call, message->data.result, &status);
 	if (err)
-		return conclude(reaper, removal, error_outcome(err));
+		return after_failure(reaper, removal, err);
 	return removal->inspected ? after_action(reaper, removal, status)
 				  : after_inspection(reaper, removal, status);
 }
@@ -355,11 +397,25 @@ static int run(struct reaper *reaper, const struct reap_turn *turn)
 	return err;
 }
 
+static bool is_cut_short(const struct reap_turn *turn)
+{
+	return !turn->last && leave_asked_ns();
+}
+
+static char *end_outcome(const struct removal *removal, const struct reap_turn *turn)
+{
+	if (removal->asked)
+		return strdup("unknown");
+	if (is_cut_short(turn))
+		return strdup(CUT_SHORT);
+	return outcome_of("failed", docker_why(&removal->call, -ETIMEDOUT, 0));
+}
+
 /*
  * The cycle is over: what was asked for is left under way, what was not is given up. Under way after the
- * @last nobody would learn what came of it.
+ * last nobody would learn what came of it.
  */
-static int end_turn(struct reaper *reaper, bool last)
+static int end_turn(struct reaper *reaper, const struct reap_turn *turn)
 {
 	int err = 0;
 	size_t i;
@@ -367,52 +423,52 @@ static int end_turn(struct reaper *reaper, bool last)
 	for (i = 0; i < SIDE_BY_SIDE; i++) {
 		struct removal *removal = &reaper->removals[i];
 
-		if (!removal->used || (!last && !removal->container))
+		if (!removal->used || (!turn->last && !removal->container))
 			continue;
-		if (last || !removal->asked) {
-			err |= conclude(reaper, removal,
-					removal->asked ? strdup("unknown")
-						       : error_outcome(-ETIMEDOUT));
+		if (removal->asked && removal->container)
+			removal->container->acted = true;
+		if (turn->last || !removal->asked) {
+			err |= conclude(reaper, removal, end_outcome(removal, turn));
 			continue;
 		}
-		removal->container->acted = true;
 		err |= set_outcome(removal->container, strdup("pending"));
 		removal->container = NULL;
 	}
 	return err ? -ENOMEM : 0;
 }
 
-static int prepare_outcomes(struct container_list *list, const char *not_tried)
+/* Those that have an outcome keep it. */
+static int fill_outcomes(struct container_list *list, const char *not_tried)
 {
+	int err = 0;
 	size_t i;
 
 	for (i = 0; i < list->count; i++) {
 		struct container *container = &list->items[i];
 
-		if (set_outcome(container,
-				strdup(container->decision == ACTION_KEEP ? "kept" : not_tried)))
-			return -ENOMEM;
+		if (!container->outcome)
+			err |= set_outcome(
+				container,
+				strdup(container->decision == ACTION_KEEP ? "kept" : not_tried));
 	}
-	return 0;
+	return err;
 }
 
 int reap(struct reaper *reaper, struct window *window, const struct reap_turn *turn)
 {
-	int err = prepare_outcomes(&window->containers,
-				   "failed: not tried, the engine is still busy with others");
-	int left_err;
+	int err, end_err, fill_err;
 
-	if (err)
-		return err;
 	reaper->window = window;
+	reaper->has_read = true;
 	err = run(reaper, turn);
-	left_err = end_turn(reaper, turn->last);
-	return err ? err : left_err;
+	end_err = end_turn(reaper, turn);
+	fill_err = fill_outcomes(&window->containers, is_cut_short(turn) ? CUT_SHORT : BUSY);
+	return err || end_err || fill_err ? -ENOMEM : 0;
 }
 
 int reap_nothing(struct container_list *list)
 {
-	return prepare_outcomes(list, "dry-run");
+	return fill_outcomes(list, "dry-run");
 }
 
 int reap_collect(struct reaper *reaper, struct window *window)
@@ -420,6 +476,7 @@ int reap_collect(struct reaper *reaper, struct window *window)
 	int any;
 
 	reaper->window = window;
+	reaper->has_read = false;
 	do
 		any = advance_ended(reaper);
 	while (any > 0);
@@ -436,14 +493,27 @@ bool reap_is_pending(const struct reaper *reaper, const char *id)
 	return false;
 }
 
+bool reap_is_overdue(const struct reaper *reaper, const struct container *container)
+{
+	const struct asked *asked = asked_find(&reaper->asked, container->id);
+
+	return asked && asked->answer == ANSWER_OVERDUE &&
+	       (!container->started_at || !strcmp(container->started_at, asked->victim.started_at));
+}
+
+bool reap_was_asked(const struct reaper *reaper, const char *id)
+{
+	return asked_find(&reaper->asked, id) || reap_is_pending(reaper, id);
+}
+
 void reap_tell(struct reaper *reaper, const struct window *window)
 {
 	size_t i;
 
 	for (i = 0; i < SIDE_BY_SIDE; i++)
 		if (reaper->removals[i].used)
-			confirmed_see(&reaper->removals[i].victim, window);
-	confirmed_tell(&reaper->confirmed, window);
+			asked_see(&reaper->removals[i].victim, window);
+	asked_tell(&reaper->asked, window);
 }
 
 int reaper_open(const struct docker *docker, const struct policy *policy, struct reaper **ret)
@@ -473,6 +543,6 @@ void reaper_close(struct reaper *reaper)
 		if (reaper->removals[i].used)
 			release(reaper, &reaper->removals[i]);
 	curl_multi_cleanup(reaper->multi);
-	confirmed_close(&reaper->confirmed);
+	asked_close(&reaper->asked);
 	free(reaper);
 }

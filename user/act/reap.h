@@ -32,6 +32,15 @@ int reap_collect(struct reaper *reaper, struct window *window);
 bool reap_is_pending(const struct reaper *reaper, const char *id);
 
 /*
+ * Whether it was, this one as it was started then, and did not answer in time. It may be at it still,
+ * however long: it is not asked again.
+ */
+bool reap_is_overdue(const struct reaper *reaper, const struct container *container);
+
+/* Whether it was, and no reading has shown yet what came of that. */
+bool reap_was_asked(const struct reaper *reaper, const char *id);
+
+/*
  * Removes (or stops, or pauses) every container of @window that was decided so, at most 8 side by
  * side. Each is inspected once more first, and asked for only if it is still the one that was measured.
  *
@@ -40,14 +49,14 @@ bool reap_is_pending(const struct reaper *reaper, const char *id);
  * while it does, and ends by its own time-out at the latest. Its outcome comes in a later cycle.
  *
  * Fills the outcome of every container: "kept", "removed", "stopped", "paused", "gone", "kept: …",
- * "failed: …", or "pending". 0 or -ENOMEM.
+ * "failed: …", "unknown: …" (it was asked for, and the answer was lost), or "pending". 0 or -ENOMEM.
  */
 int reap(struct reaper *reaper, struct window *window, const struct reap_turn *turn);
 
 /* Asks the engine for nothing: the outcomes are "kept" and "dry-run". 0 or -ENOMEM. */
 int reap_nothing(struct container_list *list);
 
-/* Logs each removal that the engine has confirmed, with the memory that was free once it was gone. */
+/* Logs what the window's reading shows of those that the engine was asked for. */
 void reap_tell(struct reaper *reaper, const struct window *window);
 
 #endif

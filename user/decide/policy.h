@@ -17,6 +17,8 @@ enum rank_key {
 /* What the options take */
 #define POLICY_MAX_COUNT   1000000
 #define POLICY_MAX_SECONDS 86400
+/* The least of an ID that names a container. */
+#define POLICY_ID_DIGITS 12
 
 struct policy {
 	unsigned int keep_high;
@@ -25,7 +27,7 @@ struct policy {
 	bool scope_all; /* not only containers with the label */
 	uint64_t min_age_ns;
 	enum action action;
-	char **protect; /* names */
+	char **protect; /* names, and IDs or how they begin */
 	size_t protect_count;
 	/* The daemon's own container, by either: in a cgroup namespace its path tells no ID. */
 	char own_id[CONTAINER_ID_DIGITS + 1]; /* "": not known */
@@ -39,6 +41,20 @@ static inline bool policy_protects(const struct policy *policy, const char *name
 	for (i = 0; i < policy->protect_count; i++)
 		if (!strcmp(name, policy->protect[i]))
 			return true;
+	return false;
+}
+
+/* By a whole ID, or by as much of one as an engine shows: a few digits may be the name of another. */
+static inline bool policy_protects_id(const struct policy *policy, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < policy->protect_count; i++) {
+		size_t length = strlen(policy->protect[i]);
+
+		if (length >= POLICY_ID_DIGITS && !strncmp(id, policy->protect[i], length))
+			return true;
+	}
 	return false;
 }
 

@@ -4,13 +4,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/limits.h"
 #include "util.h"
 
-#define SCHEME		  "unix://"
-#define API_NEWEST	  44 /* 1.44: the newest that we were written against */
-#define CALL_TIMEOUT_MS	  10000L
-#define ACTION_TIMEOUT_MS 60000L
-#define LIST_LIMIT	  (64UL << 20)
+#define SCHEME		"unix://"
+#define API_NEWEST	44 /* 1.44: the newest that we were written against */
+#define CALL_TIMEOUT_MS 10000L
+/* Whatever the engine says, it is kept in so much. */
+#define LIST_LIMIT	 (16UL << 20)
+#define ROWS_LIMIT	 10000
+#define VALUES_LIMIT	 (100 * ROWS_LIMIT) /* of JSON, in a list */
+#define IMAGE_LIMIT	 1024
+#define STARTED_AT_LIMIT 64
+#define MESSAGE_LIMIT	 512
 
 struct docker {
 	struct http_call call;
@@ -19,6 +25,21 @@ struct docker {
 	unsigned int api_minor; /* of version 1 */
 	uint64_t deadline_ns;	/* of its own calls, on CLOCK_BOOTTIME */
 };
+
+/* Cut to @limit bytes at the beginning of a UTF-8 sequence; to be freed, NULL without memory. */
+static char *printable(const char *text, size_t limit)
+{
+	/* A sequence that is cut here ends beyond the limit. */
+	_cleanup_free_ char *beginning = strndup(text, limit + 4);
+	char *clean = beginning ? to_printable(beginning) : NULL;
+
+	if (!clean || strlen(clean) <= limit)
+		return clean;
+	while (limit && ((unsigned char)clean[limit] & 0xc0) == 0x80)
+		limit--;
+	clean[limit] = '\0';
+	return clean;
+}
 
 /* Labels that are not there, or null, are none. */
 static int parse_labels(const cJSON *labels, bool *ret_managed, bool *ret_protect)
@@ -212,19 +233,30 @@ static int parse_container(const struct docker *docker, const cJSON *json, struc
 	    parse_ports(ports, docker->log_port, &c->is_log_server))
 		return -EBADMSG;
 	c->running = !strcmp(state, "running");
-	c->name = to_printable(name);
-	c->image = to_printable(image);
+	c->name = printable(name, CONTAINER_NAME_LIMIT);
+	c->image = printable(image, IMAGE_LIMIT);
 	return c->name && c->image ? 0 : -ENOMEM;
 }
 
-static bool is_listed(const struct container_list *list, size_t count, const char *id)
+static int compare_ids(const void *a, const void *b)
 {
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int check_ids(const struct container_list *list)
+{
+	_cleanup_free_ const char **ids = calloc(list->count + 1, sizeof(*ids));
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		if (!strcmp(list->items[i].id, id))
-			return true;
-	return false;
+	if (!ids)
+		return -ENOMEM;
+	for (i = 0; i < list->count; i++)
+		ids[i] = list->items[i].id;
+	qsort(ids, list->count, sizeof(*ids), compare_ids);
+	for (i = 1; i < list->count; i++)
+		if (!strcmp(ids[i - 1], ids[i]))
+			return -EBADMSG;
+	return 0;
 }
 
 static int parse_list(const struct docker *docker, const cJSON *json, struct container_list *list)
@@ -234,7 +266,9 @@ static int parse_list(const struct docker *docker, const cJSON *json, struct con
 	if (!cJSON_IsArray(json))
 		return -EBADMSG;
 	cJSON_ArrayForEach(item, json) {
-		int err = grow_array((void **)&list->items, list->count, sizeof(*list->items));
+		int err = list->count < ROWS_LIMIT ? grow_array((void **)&list->items, list->count,
+								sizeof(*list->items))
+						   : -EFBIG;
 
 		if (err)
 			return err;
@@ -242,28 +276,63 @@ static int parse_list(const struct docker *docker, const cJSON *json, struct con
 		err = parse_container(docker, item, &list->items[list->count++]);
 		if (err)
 			return err;
-		if (is_listed(list, list->count - 1, list->items[list->count - 1].id))
-			return -EBADMSG;
 	}
-	return 0;
+	return check_ids(list);
 }
 
-/* "status 400: client version 1.44 is too new", or what became of the call. */
-static char *tell(const struct http_call *call, int err, long status)
+static const char *error_words(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return "the engine's answer is malformed";
+	case -EFBIG:
+		return "the engine's answer is too large";
+	case -ETIMEDOUT:
+		return "the engine did not answer in time";
+	default:
+		return strerror(-err);
+	}
+}
+
+char *docker_why(const struct http_call *call, int err, long status)
 {
 	_cleanup_free_ char *text = NULL;
 
-	if (err)
-		return strdup(strerror(-err));
+	if (!status || (status == 200 && err))
+		return strdup(error_words(err));
 	text = docker_error_text(call);
-	return format_text("status %ld: %s", status, text ? text : "");
+	return text ? format_text("status %ld: %s", status, text) : NULL;
+}
+
+/* Each value takes many times its text in memory: no list of containers has as many. */
+static bool has_too_many_values(const struct http_call *call)
+{
+	size_t values = 0, i;
+	bool quoted = false;
+
+	for (i = 0; i < call->size; i++) {
+		char c = call->body[i];
+
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == ',' || c == '[' || c == '{'))
+			values++;
+	}
+	return values > VALUES_LIMIT;
 }
 
 static int list_result(struct docker *docker, struct container_list *ret)
 {
 	struct container_list list = {};
-	cJSON *json = http_call_json(&docker->call);
-	int err = parse_list(docker, json, &list);
+	cJSON *json;
+	int err;
+
+	if (has_too_many_values(&docker->call))
+		return -EFBIG;
+	json = http_call_json(&docker->call);
+	err = parse_list(docker, json, &list);
 
 	cJSON_Delete(json);
 	if (err)
@@ -285,12 +354,12 @@ int docker_list(struct docker *docker, struct container_list *ret, char **ret_wh
 	if (!err && status == 200)
 		err = list_result(docker, ret);
 	else if (!err) {
-		*ret_why = tell(&docker->call, 0, status);
+		*ret_why = docker_why(&docker->call, -EIO, status);
 		negotiate(docker); /* an engine that was upgraded may refuse our version */
 		return -EIO;
 	}
 	if (err)
-		*ret_why = tell(&docker->call, err, 0);
+		*ret_why = docker_why(&docker->call, err, 0);
 	return err;
 }
 
@@ -370,12 +439,12 @@ static int create(struct docker *docker, const struct docker_spec *spec, char *r
 
 	if (json && path)
 		call_err = docker_call_set(docker, &docker->call, "POST", path, json,
-					   ACTION_TIMEOUT_MS);
+					   action_timeout_ms());
 	if (!call_err)
 		call_err = http_call_run(&docker->call, &status);
 	err = call_err ? call_err : create_result(docker, status, ret_id);
 	if (err)
-		*ret_why = tell(&docker->call, call_err, status);
+		*ret_why = docker_why(&docker->call, call_err, status);
 	return err;
 }
 
@@ -386,12 +455,13 @@ static int start(struct docker *docker, const char *id, char **ret_why)
 	int err = -ENOMEM;
 
 	if (path)
-		err = docker_call_set(docker, &docker->call, "POST", path, NULL, ACTION_TIMEOUT_MS);
+		err = docker_call_set(docker, &docker->call, "POST", path, NULL,
+				      action_timeout_ms());
 	if (!err)
 		err = http_call_run(&docker->call, &status);
 	if (!err && (status == 204 || status == 304))
 		return 0;
-	*ret_why = tell(&docker->call, err, status);
+	*ret_why = docker_why(&docker->call, err, status);
 	return err ? err : -EIO;
 }
 
@@ -443,8 +513,22 @@ int docker_call_action(const struct docker *docker, struct http_call *call, cons
 	case ACTION_KEEP:
 		return -EINVAL;
 	}
-	return path ? docker_call_set(docker, call, method, path, NULL, ACTION_TIMEOUT_MS)
+	return path ? docker_call_set(docker, call, method, path, NULL, action_timeout_ms())
 		    : -ENOMEM;
+}
+
+/* {"AutoRemove":true,…}: what is not there is not so. */
+static int parse_host_config(const cJSON *json, bool *ret_auto_remove)
+{
+	const cJSON *host = NULL, *is = NULL;
+	int err = json_member(json, "HostConfig", &host);
+
+	if (!err && host)
+		err = json_member(host, "AutoRemove", &is);
+	if (err || (is && !cJSON_IsBool(is)))
+		return -EBADMSG;
+	*ret_auto_remove = cJSON_IsTrue(is);
+	return 0;
 }
 
 static int parse_state(const cJSON *json, struct docker_state *state)
@@ -458,16 +542,17 @@ static int parse_state(const cJSON *json, struct docker_state *state)
 	    json_string(s, "StartedAt", false, &started_at) ||
 	    json_member(config, "Labels", &labels))
 		return -EBADMSG;
-	if (docker_copy_id(id, state->id) ||
-	    parse_labels(labels, &state->managed, &state->labelled_protect))
+	if (strlen(started_at) > STARTED_AT_LIMIT || docker_copy_id(id, state->id) ||
+	    parse_labels(labels, &state->managed, &state->labelled_protect) ||
+	    parse_host_config(json, &state->auto_remove))
 		return -EBADMSG;
 	state->running = !strcmp(status, "running");
-	state->name = to_printable(name + (name[0] == '/'));
+	state->name = printable(name + (name[0] == '/'), CONTAINER_NAME_LIMIT);
 	state->started_at = strdup(started_at);
 	return state->name && state->started_at ? 0 : -ENOMEM;
 }
 
-/* {"Id":"0f3c…","Name":"/N2Cn…","State":{"Status":"running","StartedAt":"2026-…Z",…},"Config":{"Labels":{…},…},…} */
+/* {"Id":"0f3c…","Name":"/N2Cn…","State":{"Status":"running","StartedAt":"2026-…Z",…},"Config":{"Labels":{…},…},"HostConfig":{"AutoRemove":false,…},…} */
 int docker_inspect_result(const struct http_call *call, long status, struct docker_state *ret)
 {
 	cJSON *json;
@@ -485,20 +570,23 @@ int docker_inspect_result(const struct http_call *call, long status, struct dock
 	return err;
 }
 
-int docker_action_result(const struct http_call *call, long status)
+enum docker_result docker_action_result(const struct http_call *call, enum action action,
+					long status)
 {
 	_cleanup_free_ char *text = NULL;
 
-	if (status == 204)
-		return 0;
-	if (status == 304 || status == 404)
-		return 1;
+	if (status == 204 || (status == 304 && action == ACTION_STOP))
+		return DOCKER_DONE;
+	if (status == 404)
+		return DOCKER_GONE;
 	if (status != 409)
-		return -EIO;
+		return DOCKER_REFUSED;
 	text = docker_error_text(call);
-	return text && (strstr(text, "already in progress") || strstr(text, "already paused"))
-		       ? 1
-		       : -EIO;
+	if (text && strstr(text, "already in progress"))
+		return DOCKER_REMOVING;
+	if (text && action == ACTION_PAUSE && strstr(text, "already paused"))
+		return DOCKER_DONE;
+	return DOCKER_REFUSED;
 }
 
 char *docker_error_text(const struct http_call *call)
@@ -508,7 +596,7 @@ char *docker_error_text(const struct http_call *call)
 	char *text;
 
 	json_string(json, "message", true, &message);
-	text = to_printable(message ? message : "no explanation");
+	text = printable(message ? message : "no explanation", MESSAGE_LIMIT);
 	cJSON_Delete(json);
 	return text;
 }

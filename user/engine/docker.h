@@ -20,6 +20,7 @@ struct docker_state {
 	bool running; /* and not paused, restarting or being removed */
 	bool managed;
 	bool labelled_protect;
+	bool auto_remove; /* the engine removes it, with its volumes, once it has stopped */
 };
 
 /* Whether it is of the form unix:///PATH, the only one that there is. */
@@ -83,13 +84,27 @@ int docker_call_action(const struct docker *docker, struct http_call *call, cons
 /* The answer to docker_call_inspect(). -ENOENT: gone. docker_state_free() after 0. */
 int docker_inspect_result(const struct http_call *call, long status, struct docker_state *ret);
 
-/* The answer to docker_call_action(): 0 done, 1 was done or gone already, -EIO refused. */
-int docker_action_result(const struct http_call *call, long status);
+enum docker_result {
+	DOCKER_DONE, /* or it was so already */
+	DOCKER_GONE,
+	DOCKER_REMOVING, /* somebody has asked for that before */
+	DOCKER_REFUSED,
+};
+
+/* The answer to docker_call_action(). */
+enum docker_result docker_action_result(const struct http_call *call, enum action action,
+					long status);
 
 /* Copies an ID of CONTAINER_ID_DIGITS digits and its NUL. 0 or -EBADMSG: it is none. */
 int docker_copy_id(const char *id, char *ret);
 
 /* The engine's own words in an error reply, to be freed; NULL without memory. */
 char *docker_error_text(const struct http_call *call);
+
+/*
+ * Why a call failed with @err, to be freed; NULL without memory. "status 500: driver failed" where it was
+ * answered so.
+ */
+char *docker_why(const struct http_call *call, int err, long status);
 
 #endif

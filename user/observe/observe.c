@@ -98,11 +98,22 @@ static void set_pending_aside(const struct governor *governor, struct container_
 	size_t i;
 
 	for (i = 0; i < list->count; i++) {
-		if (!reap_is_pending(governor->reaper, list->items[i].id))
-			continue;
-		list->items[i].unsure = "its removal is under way";
-		list->items[i].acted = true;
+		struct container *container = &list->items[i];
+
+		container->acted = reap_was_asked(governor->reaper, container->id);
+		if (reap_is_pending(governor->reaper, container->id))
+			container->unsure = "its removal is under way";
 	}
+}
+
+/* Once it is known when they have started. */
+static void set_overdue_aside(const struct governor *governor, struct container_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (!list->items[i].unsure && reap_is_overdue(governor->reaper, &list->items[i]))
+			list->items[i].unsure = "its removal is under way";
 }
 
 /*
@@ -168,6 +179,7 @@ static int observe_engine(struct governor *governor, struct observation *seen)
 	err = recall(governor, &seen->containers);
 	if (!err)
 		identify_new(governor, seen->final, &seen->containers);
+	set_overdue_aside(governor, &seen->containers);
 	return err;
 }
 

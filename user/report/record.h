@@ -49,7 +49,8 @@ struct record {
  *
  * A container's "outcome" tells what became of its decision: "kept" ("kept: …" when it was no longer the
  * one that was measured), "removed", "stopped", "paused", "gone" (before we came to it), "failed: …",
- * "dry-run"; "unknown" when the daemon ended (was killed) after the record was written down and before
+ * "dry-run"; "unknown: …" when the engine was asked and its answer was lost, or did not come in a minute;
+ * "unknown" when the daemon ended (was killed) after the record was written down and before
  * it could tell what came of its decisions; or "pending" when the engine was asked and had not answered
  * at the end of the cycle. What became of that is in "late" of a later record, once: [{seq (of the record
  * that told it as pending), id, name, decision, outcome}]. Meanwhile the container is "unsure" and kept.
