@@ -175,7 +175,8 @@ static void end_cgroup(const char *name, pid_t pid)
 		usleep(1000);
 }
 
-static void cgroups_come_and_go(const char *parent)
+/* One for six forks. */
+static void cgroups_come_and_go(const char *parent, unsigned long rate)
 {
 	char name[CGROUPS_ALIVE][4096];
 	pid_t pid[CGROUPS_ALIVE] = {};
@@ -187,7 +188,7 @@ static void cgroups_come_and_go(const char *parent)
 			end_cgroup(name[slot], pid[slot]);
 		snprintf(name[slot], sizeof(name[slot]), "%s/docker-%064lx.scope", parent, i);
 		pid[slot] = begin_cgroup(name[slot], slot);
-		usleep(20000);
+		usleep(6000000 / rate);
 	}
 }
 
@@ -217,10 +218,11 @@ static pid_t start_part(void)
 int main(int argc, char **argv)
 {
 	uint64_t began = now_ns();
+	unsigned long rate = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
 	pid_t part[PARTS];
 	char byte;
 
-	if (argc != 3 || argv[1][0] != '/')
+	if (!rate || argv[1][0] != '/')
 		return 0; /* by exec_once() */
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
@@ -229,9 +231,9 @@ int main(int argc, char **argv)
 		if (part[i])
 			continue;
 		if (i < FORKERS)
-			fork_at_rate(strtoul(argv[2], NULL, 10) / FORKERS);
+			fork_at_rate(rate / FORKERS);
 		else if (i == FORKERS)
-			cgroups_come_and_go(argv[1]);
+			cgroups_come_and_go(argv[1], rate);
 		else
 			threads_come_and_go();
 	}
