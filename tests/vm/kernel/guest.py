@@ -28,9 +28,14 @@ def word(name: str) -> str | None:
     return words.get(name)
 
 
+def scaled_part() -> float:
+    """1, and less on the debug kernel, which is slow."""
+    return float(word("cmgr.scale") or 1)
+
+
 def scaled(number: int) -> int:
-    """A number of rounds, seconds, forks or processes; fewer on the debug kernel, which is slow."""
-    return round(number * float(word("cmgr.scale") or 1))
+    """A number of rounds, forks or processes."""
+    return round(number * scaled_part())
 
 
 def wait_for(what: str, condition: Callable[[], Value | None], timeout_s: float = 60) -> Value:

@@ -2,7 +2,6 @@
 /*
  * failnth SIZE: a reading of /proc/sysinfo by reads of SIZE bytes with its 1st allocation failing, then
  * its 2nd, and so on until none is left to fail. Each is whole, or ends with ENOMEM.
- * failnth FILE.ko: likewise the loading of the module, which is there afterwards or not at all.
  * Needs CONFIG_FAULT_INJECTION.
  */
 #include <errno.h>
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum outcome { WHOLE, NO_MEMORY, WRONG };
@@ -67,36 +65,21 @@ static enum outcome read_once(size_t part)
 	return judge(size, error);
 }
 
-static enum outcome load_once(int module)
-{
-	int failed = syscall(SYS_finit_module, module, "", 0) ? errno : 0;
-	int there = !access("/proc/sysinfo", F_OK);
-
-	snprintf(text, sizeof(text), "%s, and the file is %sthere", strerror(failed),
-		 there ? "" : "not ");
-	if (failed)
-		return failed == ENOMEM && !there ? NO_MEMORY : WRONG;
-	return there ? WHOLE : WRONG;
-}
-
 int main(int argc, char **argv)
 {
 	int counts[3] = {}, fd = open("/proc/thread-self/fail-nth", O_RDWR), nth, over = 0;
-	int part = argc == 2 ? atoi(argv[1]) : 0, module = part > 0 ? -1 : open(argv[1], O_RDONLY);
+	int part = argc == 2 ? atoi(argv[1]) : 0;
 
-	if (fd < 0 || (part <= 0 && module < 0)) {
-		perror("failnth SIZE|FILE.ko");
+	if (fd < 0 || part <= 0) {
+		perror("failnth SIZE");
 		return 2;
 	}
 	for (nth = 1; !over; nth++) {
 		enum outcome outcome;
 
 		arm(fd, nth);
-		outcome = module < 0 ? read_once((size_t)part) : load_once(module);
+		outcome = read_once((size_t)part);
 		over = disarm(fd);
-		if (module >= 0 && outcome == WHOLE &&
-		    syscall(SYS_delete_module, "sysinfo", O_NONBLOCK))
-			outcome = WRONG;
 		counts[outcome]++;
 		if (outcome == WRONG)
 			printf("allocation %d failed: %.200s\n", nth, text);
