@@ -24,7 +24,7 @@ class Spawned(Engine):
     def __init__(self, path: str, script=lambda _: None) -> None:
         super().__init__(path, script)
         self.created_at: dict[str, float] = {}
-        self.listed: list[dict] = []
+        self.beside: list[dict] = []
 
     def add(self, name: str, labels: dict, state: str, age_s: float) -> Container:
         container = Container(f"{random.getrandbits(256):064x}", name, 10 + len(self.containers), 1,
@@ -51,7 +51,7 @@ class Spawned(Engine):
         if request.kind == "list" and query.get("all") == ["1"]:
             filters = json.loads(unquote(query["filters"][0]))
             assert filters == {"label": ["cmgr.spawned=true"], "status": ["created"]}
-            return 200, json.dumps(self.listed + [
+            return 200, json.dumps(self.beside + [
                 {"Id": c.id, "State": c.state, "Labels": c.labels,
                  "Created": int(self.created_at[c.id])} for c in self.containers.values()
                 if c.state == "created" and c.labels.get("cmgr.spawned") == "true"]).encode()
@@ -177,7 +177,7 @@ def test_only_ours_and_only_old_ones(folder: str) -> None:
 
         engine.script = script
         # A list that holds others than were asked for is not believed.
-        engine.listed = [{"Id": kept[-1], "State": "running", "Labels": ours, "Created": 1},
+        engine.beside = [{"Id": kept[-1], "State": "running", "Labels": ours, "Created": 1},
                          {"Id": kept[-2], "State": "created", "Labels": {"cmgr.spawned": "false"},
                           "Created": 1}]
         status, _, err = await end(await begin(engine, "spawn", "-n", "1"))
