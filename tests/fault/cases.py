@@ -263,6 +263,8 @@ CASES = [
         ("Id", '"x"'), ("Name", '"/x"'), ("State", "{}"), ("Status", '"exited"'),
         ("StartedAt", '"x"'), ("Config", "{}"), ("Labels", "{}"), ("cmgr.managed", '"false"'),
         ("HostConfig", "{}"), ("AutoRemove", "true"))],
+    bad_inspection("Config without Labels", changed_inspection(setting(Config={"Image": "i"}))),
+    bad_list("a row without Labels", changed_list(lambda rows: rows[0].pop("Labels"))),
     Case("inspection: other members twice", on("inspect", twice("Running", "1", same=True)), BOTH, "removed"),
     bad_list("an object", Fault(body=b"{}")),
     bad_list("null", Fault(body=b"null")),

@@ -150,11 +150,7 @@ class Chaos:
         if not keys:
             return b"[7]"
         key = self.random.choice(keys)
-        puts = [f'"{key}": 7, "{key}"', f'"{key}": 7, "x"']
-        # Labels that are missing are none: in the scope of all that is no damage, but another answer.
-        if key != "Labels" or self.engine.policy.scope == "label":
-            puts.append(f'"{key.lower()}"')
-        put = self.random.choice(puts)
+        put = self.random.choice([f'"{key}": 7, "{key}"', f'"{key.lower()}"', f'"{key}": 7, "x"'])
         return good.replace(f'"{key}"', put, 1).encode()
 
 

@@ -41,7 +41,15 @@ static char *printable(const char *text, size_t limit)
 	return clean;
 }
 
-/* Labels that are not there, or null, are none. */
+/* Where nothing is said of them, one that protects may be there. */
+static int labels_of(const cJSON *json, const cJSON **ret)
+{
+	if (!cJSON_GetObjectItemCaseSensitive(json, "Labels"))
+		return -EBADMSG;
+	return json_member(json, "Labels", ret);
+}
+
+/* NULL: none. */
 static int parse_labels(const cJSON *labels, bool *ret_managed, bool *ret_protect)
 {
 	const char *managed, *protect;
@@ -225,7 +233,7 @@ static int parse_container(const struct docker *docker, const cJSON *json, struc
 
 	if (json_string(json, "Id", false, &id) || json_string(json, "Image", false, &image) ||
 	    json_string(json, "State", false, &state) || json_member(json, "Names", &names) ||
-	    json_member(json, "Labels", &labels) || json_member(json, "Ports", &ports))
+	    labels_of(json, &labels) || json_member(json, "Ports", &ports))
 		return -EBADMSG;
 	name = own_name(names);
 	if (!name || docker_copy_id(id, c->id) ||
@@ -539,8 +547,7 @@ static int parse_state(const cJSON *json, struct docker_state *state)
 	if (json_string(json, "Id", false, &id) || json_string(json, "Name", false, &name) ||
 	    json_member(json, "State", &s) || json_member(json, "Config", &config) ||
 	    json_string(s, "Status", false, &status) ||
-	    json_string(s, "StartedAt", false, &started_at) ||
-	    json_member(config, "Labels", &labels))
+	    json_string(s, "StartedAt", false, &started_at) || labels_of(config, &labels))
 		return -EBADMSG;
 	if (strlen(started_at) > STARTED_AT_LIMIT || docker_copy_id(id, state->id) ||
 	    parse_labels(labels, &state->managed, &state->labelled_protect) ||
