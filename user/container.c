@@ -27,6 +27,18 @@ const char *action_name(enum action action)
 	return names[action];
 }
 
+const char *action_done(enum action action)
+{
+	static const char *const words[] = {
+		[ACTION_KEEP] = "kept",
+		[ACTION_REMOVE] = "removed",
+		[ACTION_STOP] = "stopped",
+		[ACTION_PAUSE] = "paused",
+	};
+
+	return words[action];
+}
+
 bool is_ranked(const struct container *container)
 {
 	return container->rank > 0;

@@ -81,6 +81,8 @@ struct container_list {
 const char *class_name(enum container_class class);
 /* "keep", "remove", "stop", "pause" */
 const char *action_name(enum action action);
+/* "removed": the outcome of one that was carried out. */
+const char *action_done(enum action action);
 bool is_ranked(const struct container *container);
 
 /* Frees what the list holds and empties it. */

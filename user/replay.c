@@ -27,10 +27,10 @@ static bool same_protect(const struct policy *a, const struct policy *b)
 	size_t i;
 
 	for (i = 0; i < a->protect_count; i++)
-		if (!policy_protects(b, a->protect[i]))
+		if (!policy_lists(b, a->protect[i]))
 			return false;
 	for (i = 0; i < b->protect_count; i++)
-		if (!policy_protects(a, b->protect[i]))
+		if (!policy_lists(a, b->protect[i]))
 			return false;
 	return true;
 }

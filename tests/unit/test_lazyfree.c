@@ -106,12 +106,10 @@ int main(void)
 		cmocka_unit_test(tells_what_was_given_up),
 		cmocka_unit_test(keeps_containers_apart),
 	};
-	_cleanup_free_ char *remove = NULL;
 	int failed;
 
 	if (!mkdtemp(root))
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	remove = format_text("rm -r %s", root);
-	return system(remove) || failed;
+	return remove_tree(root) || failed;
 }

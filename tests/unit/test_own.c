@@ -103,12 +103,8 @@ static int make_root(void **state)
 
 static int remove_root(void **state)
 {
-	pid_t pid = fork();
-
 	(void)state;
-	if (!pid)
-		execlp("rm", "rm", "-rf", root, NULL);
-	return waitpid(pid, NULL, 0) == pid ? 0 : -1;
+	return remove_tree(root);
 }
 
 int main(void)

@@ -166,17 +166,26 @@ static void the_oldest_are_dropped_beyond_the_limit(void **state)
 	spool_close(&spool);
 }
 
+/* A spool with room for nothing, and a record in it. */
+static uint64_t open_with_one(struct spool *ret)
+{
+	_cleanup_free_ char *json = NULL;
+	uint64_t number;
+
+	assert_int_equal(spool_open(dir, 1, ret), 0);
+	assert_int_equal(spool_complete(ret, "one"), 0);
+	assert_int_equal(spool_oldest(ret, &number, &json), 1);
+	return number;
+}
+
 static void one_that_was_refused_is_counted_when_it_is_dropped(void **state)
 {
 	static const char *const left[] = {"two", NULL};
-	_cleanup_free_ char *json = NULL;
 	struct spool spool;
 	uint64_t number;
 
 	(void)state;
-	assert_int_equal(spool_open(dir, 1, &spool), 0);
-	assert_int_equal(spool_complete(&spool, "one"), 0);
-	assert_int_equal(spool_oldest(&spool, &number, &json), 1);
+	number = open_with_one(&spool);
 	assert_int_equal(spool_reject(&spool, number), 0);
 	assert_int_equal(spool_complete(&spool, "two"), 0);
 	assert_int_equal(spool.dropped, 1);
@@ -187,14 +196,11 @@ static void one_that_was_refused_is_counted_when_it_is_dropped(void **state)
 static void what_is_being_sent_and_the_newest_are_never_dropped(void **state)
 {
 	static const char *const left[] = {"one", "three", NULL};
-	_cleanup_free_ char *json = NULL;
 	struct spool spool;
 	uint64_t number;
 
 	(void)state;
-	assert_int_equal(spool_open(dir, 1, &spool), 0);
-	assert_int_equal(spool_complete(&spool, "one"), 0);
-	assert_int_equal(spool_oldest(&spool, &number, &json), 1);
+	number = open_with_one(&spool);
 	spool.sending = number;
 	assert_int_equal(spool_complete(&spool, "two"), 0);
 	assert_int_equal(spool_complete(&spool, "three"), 0);

@@ -11,12 +11,9 @@
 
 static void tell(const struct container *c, const char *freed_kib)
 {
-	static const char *const words[] = {
-		[ACTION_REMOVE] = "removed", [ACTION_STOP] = "stopped", [ACTION_PAUSE] = "paused"};
-
 	log_line("%s name=%s id=%." SHORT_ID "s rank=%u score=%.6f anon_kib=%" PRIu64
 		 " memory_freed_kib=%s",
-		 words[c->decision], c->name, c->id, c->rank,
+		 action_done(c->decision), c->name, c->id, c->rank,
 		 (double)c->score_ppb / (double)PPB_WHOLE, c->anon_kib, freed_kib);
 }
 

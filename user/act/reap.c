@@ -46,18 +46,6 @@ static int set_outcome(struct container *container, char *outcome)
 	return 0;
 }
 
-static const char *done_word(enum action action)
-{
-	static const char *const words[] = {
-		[ACTION_KEEP] = "kept",
-		[ACTION_REMOVE] = "removed",
-		[ACTION_STOP] = "stopped",
-		[ACTION_PAUSE] = "paused",
-	};
-
-	return words[action];
-}
-
 /* "failed: the engine did not answer in time" */
 static char *outcome_of(const char *what, char *why)
 {
@@ -77,7 +65,7 @@ static const char *objection(const struct container *container, const struct doc
 		return "it was restarted meanwhile";
 	if (!state->running)
 		return "it is not running any more";
-	if (state->labelled_protect || policy_protects(policy, state->name))
+	if (state->labelled_protect || policy_protects(policy, state->name, state->id))
 		return "it is protected now";
 	if (!state->managed && !policy->scope_all)
 		return "it is not managed any more";
@@ -239,7 +227,7 @@ static int after_action(struct reaper *reaper, struct removal *removal, long sta
 	case DOCKER_DONE:
 		if (note(reaper, removal, ANSWER_DONE))
 			return -ENOMEM;
-		return conclude(reaper, removal, strdup(done_word(action)));
+		return conclude(reaper, removal, strdup(action_done(action)));
 	case DOCKER_GONE:
 		return conclude(reaper, removal, strdup("gone"));
 	case DOCKER_REMOVING:

@@ -29,9 +29,8 @@ static const char *protection(const struct container *container, const struct po
 	if (!strcmp(container->id, policy->own_id) ||
 	    (container->cgroup_id && container->cgroup_id == policy->own_cgroup_id))
 		return "the daemon runs in it";
-	return policy_protects(policy, container->name) || policy_protects_id(policy, container->id)
-		       ? "named by --protect"
-		       : NULL;
+	return policy_protects(policy, container->name, container->id) ? "named by --protect"
+								       : NULL;
 }
 
 static char *age_reason(const struct container *container, const struct policy *policy)

@@ -34,18 +34,18 @@ struct policy {
 	uint64_t own_cgroup_id;		      /* 0: not known */
 };
 
-static inline bool policy_protects(const struct policy *policy, const char *name)
+static inline bool policy_lists(const struct policy *policy, const char *word)
 {
 	size_t i;
 
 	for (i = 0; i < policy->protect_count; i++)
-		if (!strcmp(name, policy->protect[i]))
+		if (!strcmp(policy->protect[i], word))
 			return true;
 	return false;
 }
 
-/* By a whole ID, or by as much of one as an engine shows: a few digits may be the name of another. */
-static inline bool policy_protects_id(const struct policy *policy, const char *id)
+/* By its name, its ID, or as much of that as an engine shows: a few digits may be the name of another. */
+static inline bool policy_protects(const struct policy *policy, const char *name, const char *id)
 {
 	size_t i;
 
@@ -55,7 +55,7 @@ static inline bool policy_protects_id(const struct policy *policy, const char *i
 		if (length >= POLICY_ID_DIGITS && !strncmp(id, policy->protect[i], length))
 			return true;
 	}
-	return false;
+	return policy_lists(policy, name);
 }
 
 #endif

@@ -107,7 +107,7 @@ int lazyfree_add(const char *cgroups, struct snapshot *snapshot)
 	size_t count = 0, i;
 	int err = find_suspects(snapshot, &suspects, &count);
 
-	if (!err)
+	if (count)
 		add_usage(snapshot, suspects, count);
 	for (i = 0; !err && i < count; i++)
 		if (is_much(snapshot, suspects[i].file_kib))

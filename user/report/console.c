@@ -40,18 +40,6 @@ static void print_shares(FILE *out, const struct container *container)
 			percent(container->memory_ppb));
 }
 
-/* Whether the action has been carried out: the line that tells of it says it all. */
-static bool is_done(const struct container *container, const char *outcome)
-{
-	static const char *const words[] = {
-		[ACTION_REMOVE] = "removed",
-		[ACTION_STOP] = "stopped",
-		[ACTION_PAUSE] = "paused",
-	};
-
-	return !strcmp(outcome, words[container->decision]);
-}
-
 static void print_doing(FILE *out, const struct container *container)
 {
 	static const char *const doing[] = {
@@ -69,7 +57,8 @@ static void print_doing(FILE *out, const struct container *container)
 		fprintf(out, "%s container '%s': ", doing[container->decision], container->name);
 	fputs(container->reason, out);
 	print_shares(out, container);
-	if (!dry_run && !is_done(container, outcome))
+	/* Of what has been carried out, the line says it all. */
+	if (!dry_run && strcmp(outcome, action_done(container->decision)))
 		fprintf(out, "; %s", outcome);
 	putc('\n', out);
 }
