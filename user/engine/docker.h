@@ -63,7 +63,7 @@ struct docker_spec {
  * Creates and starts a managed container. 0; -ENOENT: no such image; -EEXIST: the name is taken;
  * other -errno. On error *ret_why tells it in words, to be freed.
  */
-int docker_run(struct docker *docker, const struct docker_spec *spec, char **ret_why);
+int docker_run(const struct docker *docker, const struct docker_spec *spec, char **ret_why);
 
 /*
  * Removes what docker_run() created and, killed, did not come to start, where that was at least
@@ -80,6 +80,12 @@ int docker_call_set(const struct docker *docker, struct http_call *call, const c
 int docker_call_inspect(const struct docker *docker, struct http_call *call, const char *id);
 int docker_call_action(const struct docker *docker, struct http_call *call, const char *id,
 		       enum action action);
+
+/*
+ * The answer to a list. @log_port: as for docker_open(). 0, -EBADMSG, -EFBIG or -ENOMEM; @ret is then
+ * untouched.
+ */
+int docker_list_result(const struct http_call *call, uint16_t log_port, struct container_list *ret);
 
 /* The answer to docker_call_inspect(). -ENOENT: gone. docker_state_free() after 0. */
 int docker_inspect_result(const struct http_call *call, long status, struct docker_state *ret);

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+
+#include "engine/docker.h"
+#include "engine/limits.h"
+#include "util.h"
+
+/* The body of a create request, to be freed, or NULL. */
+static char *spec_json(const struct docker_spec *spec)
+{
+	cJSON *json = cJSON_CreateObject(), *labels, *env, *host;
+	char *text = NULL;
+	size_t i;
+
+	cJSON_AddStringToObject(json, "Image", spec->image);
+	labels = cJSON_AddObjectToObject(json, "Labels");
+	cJSON_AddStringToObject(labels, LABEL_MANAGED, "true");
+	cJSON_AddStringToObject(labels, LABEL_SPAWNED, "true");
+	env = cJSON_AddArrayToObject(json, "Env");
+	for (i = 0; spec->env[i]; i++)
+		cJSON_AddItemToArray(env, cJSON_CreateString(spec->env[i]));
+	host = cJSON_AddObjectToObject(json, "HostConfig");
+	cJSON_AddStringToObject(host, "NetworkMode", "none");
+	if (cJSON_AddNumberToObject(host, "Memory", (double)spec->memory_limit_bytes))
+		text = cJSON_PrintUnformatted(json);
+	cJSON_Delete(json);
+	return text;
+}
+
+static int create_result(const struct http_call *call, long status, char *ret_id)
+{
+	const char *id;
+	cJSON *reply;
+	int err;
+
+	if (status != 201)
+		return status == 404 ? -ENOENT : status == 409 ? -EEXIST : -EIO;
+	reply = http_call_json(call);
+	err = json_string(reply, "Id", false, &id);
+	if (!err)
+		err = docker_copy_id(id, ret_id);
+	cJSON_Delete(reply);
+	return err;
+}
+
+static int create(const struct docker *docker, struct http_call *call,
+		  const struct docker_spec *spec, char *ret_id, char **ret_why)
+{
+	_cleanup_free_ char *json = spec_json(spec);
+	_cleanup_free_ char *path = format_text("/containers/create?name=%s", spec->name);
+	long status = 0;
+	int call_err = -ENOMEM, err;
+
+	if (json && path)
+		call_err = docker_call_set(docker, call, "POST", path, json, action_timeout_ms());
+	if (!call_err)
+		call_err = http_call_run(call, &status);
+	err = call_err ? call_err : create_result(call, status, ret_id);
+	if (err)
+		*ret_why = docker_why(call, call_err, status);
+	return err;
+}
+
+static int start(const struct docker *docker, struct http_call *call, const char *id,
+		 char **ret_why)
+{
+	_cleanup_free_ char *path = format_text("/containers/%s/start", id);
+	long status = 0;
+	int err = -ENOMEM;
+
+	if (path)
+		err = docker_call_set(docker, call, "POST", path, NULL, action_timeout_ms());
+	if (!err)
+		err = http_call_run(call, &status);
+	if (!err && (status == 204 || status == 304))
+		return 0;
+	*ret_why = docker_why(call, err, status);
+	return err ? err : -EIO;
+}
+
+static int create_and_start(const struct docker *docker, struct http_call *call,
+			    const struct docker_spec *spec, char **ret_why)
+{
+	char id[CONTAINER_ID_DIGITS + 1];
+	long status;
+	int err = create(docker, call, spec, id, ret_why);
+
+	if (err)
+		return err;
+	err = start(docker, call, id, ret_why);
+	/* What was created but could not start would stay behind, unseen. */
+	if (err && !docker_call_action(docker, call, id, ACTION_REMOVE))
+		http_call_run(call, &status);
+	return err;
+}
+
+int docker_run(const struct docker *docker, const struct docker_spec *spec, char **ret_why)
+{
+	struct http_call call;
+	int err = docker_call_init(docker, &call);
+
+	if (err) {
+		*ret_why = docker_why(&call, err, 0);
+		return err;
+	}
+	err = create_and_start(docker, &call, spec, ret_why);
+	http_call_free(&call);
+	return err;
+}
