@@ -43,6 +43,7 @@ class Case:
     cycles: int = 2
     no_removal: str | None = None
     gone: bool | None = None  # the second record has the victim as gone: whether by us
+    left: bool | None = None  # the victim is there at the end
     log: str | None = None  # a regular expression that is on stderr
     unsure: str | None = None  # the victim in every later record that has it, and one action at all
     log_url: str | None = None
@@ -125,6 +126,15 @@ def restart_engine(stage: Stage) -> None:
         await stage.engine.start()
 
     stage.task = asyncio.ensure_future(again())
+
+
+def both(first: Script, second: Script) -> Script:
+    return lambda stage, request: first(stage, request) or second(stage, request)
+
+
+def before_inspection(change: Callable[[Stage], object]) -> Script:
+    """Of the second cycle."""
+    return on("inspect", lambda stage: Fault(before=lambda: change(stage)), 2)
 
 
 def relabel(**labels: str) -> Callable[[Stage], None]:
@@ -211,6 +221,25 @@ CASES = [
     Case("no reply at all", on("DELETE", Fault(cut=0)), BOTH, LOST, gone=True),
     Case("no reply at all, and nothing is done", on("DELETE", Fault(status=500, cut=0)), BOTH, LOST,
          next="removed", cycles=3, log="still there name=victim id=[0-9a-f]{12}: "),
+    *[Case(f"the engine is killed when it has stopped it, and {name}", both(
+        on("DELETE", lambda stage: Fault(status=500, cut=0, before=lambda: stage.engine.end(VICTIM_ID))), then),
+        BOTH, LOST, gone=True, cycles=cycles, left=left, log=f"{log} name=victim id=[0-9a-f]{{12}}{more}")
+      for name, then, left, log, more, cycles in (
+          ("is there again", nothing, False, "removed", " .*memory_freed_kib=2000007", 2),
+          ("does not inspect", on("inspect", Fault(cut=0), 2), False, "removed", " ", 3),
+          ("does not answer", on("tidy", Fault(cut=0), 2), False, "removed", " ", 3),
+          ("stalls", on("tidy", Fault(stall=60), 2), False, "removed", " ", 4),
+          ("is at it already", on("tidy", Fault(
+              status=409, body=message("removal of container x is already in progress")), 2),
+           False, "removed", " ", 3),
+          ("refuses", on("tidy", Fault(status=409, body=message("it is in use")), 2), True,
+           "stopped, not removed", ": it is in use", 3),
+          ("never answers", on("tidy", Fault(cut=0, status=500), 2), True, "stopped, not removed",
+           ": the engine did not answer", 2),
+          ("it is protected by now", before_inspection(relabel(cmgr_managed="true", cmgr_protect="true")),
+           True, "stopped, not removed", ": it is protected now", 3),
+          ("somebody starts it again", before_inspection(lambda stage: stage.world.restart(stage.victim)),
+           True, "stopped, not removed", ": it was restarted meanwhile", 2))],
     Case("no reply to a stop", on("stop", Fault(cut=0)), "inspect stop", LOST, gone=True,
          options=("--action", "stop"), log="stopped name=victim .*memory_freed_kib=2000007"),
     Case("no reply to a pause", on("pause", Fault(cut=0)), "inspect pause", LOST, next="unsure",

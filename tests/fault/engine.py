@@ -49,7 +49,7 @@ class Request:
     at: float
     method: str
     path: str
-    kind: str  # version, list, inspect, DELETE, stop, pause
+    kind: str  # version, list, inspect, DELETE (forced), tidy (a DELETE that is not), stop, pause
     id: str
     minor: int | None
     body: bytes = b""
@@ -103,9 +103,11 @@ class Engine:
         self.wrong: list[str] = []
         self.latest_list: Request | None = None
         self.asked: list[tuple[str, str]] = []  # (action, ID) of the cycle
+        self.removing: set[tuple[str, int]] = set()  # IDs and lives that a forced DELETE was about
         self.done: set[tuple[str, str, int]] = set()  # what was done to which life, and answered
         self.measured: dict[str, tuple[int, bool]] = {}  # ID: life, and there for the whole window
         self.agreed: dict[str, bool] = {}  # ID: its last inspection in this cycle still agrees
+        self.looked: dict[str, bool] = {}  # ID: its last inspection lets the rest of it be removed
         self.open: set[str] = set()  # IDs with an action under way
         self.connections: dict[asyncio.StreamWriter, asyncio.Task] = {}
         self.accepted = 0
@@ -138,6 +140,11 @@ class Engine:
         found = [c for c in self.containers.values() if c.id.startswith(identifier)]
         return found[0] if len(found) == 1 else None
 
+    def end(self, identifier: str) -> None:
+        """Its process ends, and it is there still."""
+        if identifier in self.containers:
+            self.containers[identifier].state = "exited"
+
     # The protocol
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -164,15 +171,18 @@ class Engine:
             self.listed, self.latest_list = None, request
         if fault.before:
             fault.before()
-        acts = request.kind in ("DELETE", "stop", "pause")
+        acts = request.kind in ("DELETE", "tidy", "stop", "pause")
         life = self.containers[request.id].life if request.id in self.containers else 0
-        if acts:
+        if request.kind == "tidy":
+            self._judge_tidy(request)
+        elif acts:
             self._judge(request)
         try:
             await self._pause(fault.stall)
             status, body = self._answer(request) if fault.status is None else (fault.status, b"")
             right = status == 200 and not fault.head and (fault.body is None or fault.same)
             agrees = right and self.agrees(request.id)  # as it is now, not once that has been sent
+            may_tidy = right and self.may_tidy(request.id)
             if fault.body is not None:
                 body = fault.body
             await self._pause(fault.stall_after)
@@ -186,6 +196,7 @@ class Engine:
             self.listed = listed_in(body)
         if request.kind == "inspect":
             self.agreed[request.id] = whole and agrees
+            self.looked[request.id] = whole and may_tidy
         if acts and whole and status == 204 and fault.status is None:
             self.done.add((request.kind, request.id, life))
         return whole
@@ -232,6 +243,8 @@ class Engine:
         kind = {"/version": "version", "/containers/json": "list"}.get(route)
         if not kind:
             kind = "inspect" if verb == "/json" else (verb or "/" + method)[1:]
+            if kind == "DELETE" and query != "force=1":
+                kind = "tidy"
         request = Request(time.monotonic(), method, path, kind, identifier or "",
                           int(minor) if minor else None)
         self.requests.append(request)
@@ -255,7 +268,9 @@ class Engine:
         return self._act(request.kind, container)
 
     def _act(self, kind: str, container: Container) -> tuple[int, bytes]:
-        if kind == "DELETE":
+        if kind == "tidy" and container.state not in ("exited", "created"):
+            return 409, message("cannot remove a running container: stop it or use force")
+        if kind in ("DELETE", "tidy"):
             del self.containers[container.id]
         elif kind == "stop":
             if container.state == "exited":
@@ -301,8 +316,26 @@ class Engine:
         life = container.life if container else self.measured.get(request.id, (0, False))[0]
         if (request.kind, request.id, life) in self.done:
             self.wrong.append(f"{request}: it was done before")
+        if request.kind == "DELETE":
+            self.removing.add((request.id, life))
         self.open.add(request.id)
         self.asked.append((request.kind, request.id))
+
+    def _judge_tidy(self, request: Request) -> None:
+        """What is left of one that was to be removed: inspected again, and nobody's by now."""
+        if not re.fullmatch(r"[0-9a-f]{64}", request.id):
+            self.wrong.append(f"{request}: not a full ID")
+        if request.id in self.open:
+            self.wrong.append(f"{request}: one is under way already")
+        if not self.looked.pop(request.id, False):
+            self.wrong.append(f"{request}: no inspection right before it")
+        self.open.add(request.id)
+
+    def may_tidy(self, identifier: str) -> bool:
+        container = self.containers.get(identifier)
+        return bool(container and (identifier, container.life) in self.removing
+                    and self.policy.may_touch(Listed(identifier, container.name, container.labels,
+                                                     "running")))
 
 
 def listed_in(body: bytes) -> dict[str, Listed] | None:

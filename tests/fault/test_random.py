@@ -126,7 +126,7 @@ class Chaos:
         return fault
 
     def fault(self, request: Request) -> Fault:
-        kind = self.random.randrange(14)
+        kind = self.random.randrange(15)
         stalls = [0.05, 0.3, 0.6, 1.0, 1.5, 2.5]
         if kind < 3:
             status, text = self.random.choice(ERRORS)
@@ -139,6 +139,8 @@ class Chaos:
             return Fault(cut=self.random.randrange(400))
         if kind == 11:
             return Fault(body=self.damaged(request))
+        if kind == 14:
+            return Fault(status=500, cut=0, before=lambda: self.engine.end(request.id))
         if kind == 12 and self.random.random() < 0.3:
             return Fault(before=lambda: restart_engine(self.stage), stall=0.05)
         return Fault(endless=True) if self.random.random() < 0.1 else Fault(drip=True)
@@ -213,7 +215,8 @@ async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
     tally["spoiled"] += chaos.spoiled
     tally["lost"] += chaos.lost
     tally["requests"] += len(engine.requests)
-    tally["actions"] += sum(r.kind in ("DELETE", "stop", "pause") for r in engine.requests)
+    tally["actions"] += sum(r.kind in ("DELETE", "tidy", "stop", "pause") for r in engine.requests)
+    tally["tidied"] += sum(r.kind == "tidy" for r in engine.requests)
     tally["longest_us"] = max([tally["longest_us"]] + [
         r["self"]["cycle_us"] for r in run.records[:-1]])
     found = problems(run)
@@ -231,7 +234,7 @@ async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
 
 async def all_runs(folder: str, seed: int, wanted: int) -> tuple[list[str], dict[str, int]]:
     watching = asyncio.ensure_future(LAG.watch())
-    tally = dict.fromkeys(("interleavings", "decisions", "actions", "requests", "pending", "failed",
+    tally = dict.fromkeys(("interleavings", "decisions", "actions", "tidied", "requests", "pending", "failed",
                            "kept", "spoiled", "lost", "recorded", "signals", "longest_us"), 0)
     found: list[str] = []
     number = 0

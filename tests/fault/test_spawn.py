@@ -41,6 +41,8 @@ class Spawned(Engine):
         if container and container.labels.get("cmgr.spawned") != "true":
             self.wrong.append(f"{request}: is not ours")
 
+    _judge_tidy = _judge
+
     def _answer(self, request: Request) -> tuple[int, bytes]:
         query = parse_qs(urlsplit(request.path).query)
         if request.kind == "POST" and request.id == "create":
@@ -61,8 +63,6 @@ class Spawned(Engine):
                 return 304, b""
             container.state = "running"
             return 204, b""
-        if request.kind == "DELETE" and container and container.state == "running":
-            return 409, message("cannot remove a running container: stop it or use force")
         return super()._answer(request)
 
     def states(self) -> list[str]:
@@ -171,7 +171,7 @@ def test_only_ours_and_only_old_ones(folder: str) -> None:
         gone = engine.add("old", ours, "created", OLD_S).id
 
         def script(request: Request) -> Fault | None:
-            if request.kind == "DELETE" and request.id == racing.id:
+            if request.kind == "tidy" and request.id == racing.id:
                 return Fault(before=lambda: setattr(racing, "state", "running"), status=409)
             return None
 
@@ -184,9 +184,8 @@ def test_only_ours_and_only_old_ones(folder: str) -> None:
         assert status == 0 and "count=1" in err
         assert gone not in engine.containers and racing.id in engine.containers
         assert set(kept) <= set(engine.containers)
-        deleted = [r for r in engine.requests if r.kind == "DELETE"]
+        deleted = [r for r in engine.requests if r.kind == "tidy"]
         assert {r.id for r in deleted} == {gone, racing.id}
-        assert all("force" not in r.path for r in deleted)
         await engine.stop()
 
     asyncio.run(go())

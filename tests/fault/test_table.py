@@ -125,6 +125,8 @@ def check(case: Case, run: Run, stage: Stage) -> None:
     late = [o["outcome"] for record in run.records for o in record["late"]]
     assert len(late) == (case.late is not None)
     assert not case.late or re.fullmatch(case.late, late[0])
+    if case.left is not None:
+        assert (VICTIM_ID in stage.engine.containers) == case.left
     if case.log:
         assert re.search(case.log, run.stderr)
     newest = min(stage.engine.versions[1], max(44, stage.engine.versions[0]))

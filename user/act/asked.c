@@ -31,6 +31,12 @@ static void tell_still_there(const struct container *container)
 		 container->name, container->id);
 }
 
+static void tell_stopped(const struct container *container, const char *why)
+{
+	log_line("stopped, not removed name=%s id=%." SHORT_ID "s: %s", container->name,
+		 container->id, why);
+}
+
 static void free_victim(struct container *victim)
 {
 	free(victim->name);
@@ -72,10 +78,9 @@ static int put(struct asked_list *list, struct asked *asked)
 	return 0;
 }
 
-int asked_add(struct asked_list *list, const struct container *victim, enum answer answer,
-	      bool fresh)
+int asked_add(struct asked_list *list, const struct container *victim, enum answer answer)
 {
-	struct asked asked = {.victim = *victim, .answer = answer, .fresh = fresh};
+	struct asked asked = {.victim = *victim, .answer = answer};
 
 	if (victim->cgroup_id || (answer == ANSWER_DONE && victim->decision == ACTION_PAUSE)) {
 		tell_freed(victim, victim->usage_kib);
@@ -131,14 +136,20 @@ static bool tell_one(struct asked *asked, const struct window *window)
 {
 	const struct container *now = find_container(&window->containers, asked->victim.id);
 	const struct gone *gone = find_gone(window, asked->victim.id);
-	bool answered = asked->answer == ANSWER_DONE, fresh = asked->fresh;
+	bool answered = asked->answer == ANSWER_DONE;
 
-	asked->fresh = false;
-	if (fresh && !answered)
-		return false;
+	asked->tried = false;
+	if (asked->stopped)
+		return now && now->cgroup_id;
 	/* In another cgroup it has been started again, by somebody else. */
-	if (gone && (answered || !now || !now->cgroup_id))
+	if (gone && (answered || !now || !now->cgroup_id)) {
+		if (!answered && asked->victim.decision == ACTION_REMOVE) {
+			asked->victim.usage_kib = gone->freed_kib;
+			asked->stopped = true;
+			return false;
+		}
 		tell_freed(&asked->victim, gone->freed_kib);
+	}
 	if (gone || answered)
 		return gone;
 	return now && tell_unanswered(asked, now);
@@ -157,6 +168,35 @@ void asked_tell(struct asked_list *list, const struct window *window)
 	list->count = kept;
 }
 
+const struct asked *asked_try(struct asked_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		struct asked *asked = &list->items[i];
+
+		if (!asked->stopped || asked->tried)
+			continue;
+		asked->tried = true;
+		return asked;
+	}
+	return NULL;
+}
+
+void asked_end(struct asked_list *list, const char *id, const char *why)
+{
+	struct asked *asked = find(list, id);
+
+	if (!asked || !asked->stopped)
+		return;
+	if (why)
+		tell_stopped(&asked->victim, why);
+	else
+		tell_freed(&asked->victim, asked->victim.usage_kib);
+	free_victim(&asked->victim);
+	*asked = list->items[--list->count];
+}
+
 void asked_close(struct asked_list *list)
 {
 	size_t i;
@@ -164,6 +204,8 @@ void asked_close(struct asked_list *list)
 	for (i = 0; i < list->count; i++) {
 		if (list->items[i].answer == ANSWER_DONE)
 			tell(&list->items[i].victim, "unknown");
+		else if (list->items[i].stopped)
+			tell_stopped(&list->items[i].victim, "the engine did not answer");
 		free_victim(&list->items[i].victim);
 	}
 	free(list->items);

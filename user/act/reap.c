@@ -22,6 +22,7 @@ struct removal {
 	bool used;
 	bool inspected;
 	bool asked;		     /* the action has been sent: never a second time */
+	bool finishing;		     /* what an engine that ended has left of an earlier one */
 	uint64_t seq;		     /* of the cycle that decided it */
 	struct container *container; /* in the window; NULL: left under way by an earlier cycle */
 	struct container victim;     /* what outlives the window of it */
@@ -34,7 +35,6 @@ struct reaper {
 	struct removal removals[SIDE_BY_SIDE];
 	struct window *window; /* of this cycle */
 	struct asked_list asked;
-	bool has_read; /* this cycle has taken its reading */
 };
 
 static int set_outcome(struct container *container, char *outcome)
@@ -57,13 +57,13 @@ static char *outcome_of(const char *what, char *why)
 
 /* Why the container is kept all the same, such as a change since it was measured, or NULL. */
 static const char *objection(const struct container *container, const struct docker_state *state,
-			     const struct policy *policy)
+			     const struct policy *policy, bool finishing)
 {
 	if (strcmp(container->id, state->id))
 		return "the engine answered for another container";
 	if (strcmp(container->started_at, state->started_at))
 		return "it was restarted meanwhile";
-	if (!state->running)
+	if (!state->running && !finishing)
 		return "it is not running any more";
 	if (state->labelled_protect || policy_protects(policy, state->name, state->id))
 		return "it is protected now";
@@ -119,16 +119,16 @@ static void release(struct reaper *reaper, struct removal *removal)
 	*removal = (struct removal){};
 }
 
-static int start(struct reaper *reaper, struct removal *removal, struct container *container,
-		 uint64_t seq)
+static int start(struct reaper *reaper, struct removal *removal, const struct container *victim,
+		 bool finishing)
 {
 	int err = docker_call_init(reaper->docker, &removal->call);
 
 	if (err)
 		return err;
-	err = docker_call_inspect(reaper->docker, &removal->call, container->id);
+	err = docker_call_inspect(reaper->docker, &removal->call, victim->id);
 	if (!err)
-		err = copy_victim(container, &removal->victim);
+		err = copy_victim(victim, &removal->victim);
 	if (!err && curl_multi_add_handle(reaper->multi, removal->call.easy))
 		err = -ENOMEM;
 	if (err) {
@@ -137,8 +137,7 @@ static int start(struct reaper *reaper, struct removal *removal, struct containe
 	}
 	curl_easy_setopt(removal->call.easy, CURLOPT_PRIVATE, removal);
 	removal->used = true;
-	removal->seq = seq;
-	removal->container = container;
+	removal->finishing = finishing;
 	return 0;
 }
 
@@ -175,7 +174,10 @@ static int conclude(struct reaper *reaper, struct removal *removal, char *outcom
 static int ask(struct reaper *reaper, struct removal *removal)
 {
 	const struct container *victim = &removal->victim;
-	int err = docker_call_action(reaper->docker, &removal->call, victim->id, victim->decision);
+	int err = removal->finishing
+			  ? docker_call_remove_stopped(reaper->docker, &removal->call, victim->id)
+			  : docker_call_action(reaper->docker, &removal->call, victim->id,
+					       victim->decision);
 
 	if (err)
 		return err;
@@ -191,7 +193,7 @@ static int note(struct reaper *reaper, struct removal *removal, enum answer answ
 {
 	if (removal->container)
 		removal->container->acted = true;
-	return asked_add(&reaper->asked, &removal->victim, answer, reaper->has_read);
+	return asked_add(&reaper->asked, &removal->victim, answer);
 }
 
 /* The inspection has been answered: go on to the action, or end with an outcome. */
@@ -207,7 +209,7 @@ static int after_inspection(struct reaper *reaper, struct removal *removal, long
 	if (err)
 		return conclude(reaper, removal,
 				outcome_of("failed", docker_why(&removal->call, err, status)));
-	why = objection(container, &state, reaper->policy);
+	why = objection(container, &state, reaper->policy, false);
 	if (strcmp(container->started_at, state.started_at)) {
 		/* To be asked again: it is another incarnation that the next cycle measures. */
 		free(container->started_at);
@@ -253,6 +255,60 @@ static int after_failure(struct reaper *reaper, struct removal *removal, int err
 	return conclude(reaper, removal, outcome_of(removal->asked ? "unknown" : "failed", why));
 }
 
+/* @why it is there still, or NULL. */
+static int finish(struct reaper *reaper, struct removal *removal, const char *why)
+{
+	asked_end(&reaper->asked, removal->victim.id, why);
+	release(reaper, removal);
+	return 0;
+}
+
+static int finish_inspected(struct reaper *reaper, struct removal *removal, long status)
+{
+	struct docker_state state = {};
+	const char *why;
+	int err = docker_inspect_result(&removal->call, status, &state);
+
+	if (err == -ENOENT)
+		return finish(reaper, removal, NULL);
+	if (err) {
+		release(reaper, removal);
+		return err == -ENOMEM ? err : 0;
+	}
+	why = objection(&removal->victim, &state, reaper->policy, true);
+	docker_state_free(&state);
+	return why ? finish(reaper, removal, why) : ask(reaper, removal);
+}
+
+static int finish_asked(struct reaper *reaper, struct removal *removal, long status)
+{
+	_cleanup_free_ char *why = NULL;
+
+	switch (docker_action_result(&removal->call, ACTION_REMOVE, status)) {
+	case DOCKER_DONE:
+	case DOCKER_GONE:
+		return finish(reaper, removal, NULL);
+	case DOCKER_REMOVING:
+		release(reaper, removal);
+		return 0;
+	case DOCKER_REFUSED:
+		break;
+	}
+	why = docker_error_text(&removal->call);
+	return why ? finish(reaper, removal, why) : -ENOMEM;
+}
+
+/* Without an answer, or while the engine is at it already, it is tried again after the next reading. */
+static int advance_finishing(struct reaper *reaper, struct removal *removal, int err, long status)
+{
+	if (err) {
+		release(reaper, removal);
+		return 0;
+	}
+	return removal->inspected ? finish_asked(reaper, removal, status)
+				  : finish_inspected(reaper, removal, status);
+}
+
 static int advance(struct reaper *reaper, const CURLMsg *message)
 {
 	struct removal *removal;
@@ -261,6 +317,8 @@ static int advance(struct reaper *reaper, const CURLMsg *message)
 
 	curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&removal);
 	err = http_call_result(&removal->call, message->data.result, &status);
+	if (removal->finishing)
+		return advance_finishing(reaper, removal, err, status);
 	if (err)
 		return after_failure(reaper, removal, err);
 	return removal->inspected ? after_action(reaper, removal, status)
@@ -300,21 +358,44 @@ static struct container *next_victim(const struct container_list *list, uint64_t
 	return NULL;
 }
 
+bool reap_is_pending(const struct reaper *reaper, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < SIDE_BY_SIDE; i++)
+		if (reaper->removals[i].used && !strcmp(reaper->removals[i].victim.id, id))
+			return true;
+	return false;
+}
+
+static int start_next(struct reaper *reaper, const struct reap_turn *turn, struct removal *removal,
+		      size_t *position)
+{
+	const struct asked *asked = asked_try(&reaper->asked);
+	struct container *victim;
+	int err;
+
+	if (asked && !reap_is_pending(reaper, asked->victim.id))
+		return start(reaper, removal, &asked->victim, true);
+	victim = next_victim(&reaper->window->containers, turn->seq, position);
+	if (!victim)
+		return 0;
+	err = start(reaper, removal, victim, false);
+	if (err)
+		return err;
+	removal->seq = turn->seq;
+	removal->container = victim;
+	return 0;
+}
+
 static int fill(struct reaper *reaper, const struct reap_turn *turn, size_t *position)
 {
 	size_t i;
 	int err = 0;
 
-	for (i = 0; !err && i < SIDE_BY_SIDE; i++) {
-		struct container *victim;
-
-		if (reaper->removals[i].used)
-			continue;
-		victim = next_victim(&reaper->window->containers, turn->seq, position);
-		if (!victim)
-			return 0;
-		err = start(reaper, &reaper->removals[i], victim, turn->seq);
-	}
+	for (i = 0; !err && i < SIDE_BY_SIDE; i++)
+		if (!reaper->removals[i].used)
+			err = start_next(reaper, turn, &reaper->removals[i], position);
 	return err;
 }
 
@@ -323,9 +404,12 @@ static bool is_busy(const struct reaper *reaper, const struct reap_turn *turn)
 {
 	size_t i;
 
-	for (i = 0; i < SIDE_BY_SIDE; i++)
-		if (reaper->removals[i].used && (reaper->removals[i].container || turn->last))
+	for (i = 0; i < SIDE_BY_SIDE; i++) {
+		const struct removal *removal = &reaper->removals[i];
+
+		if (removal->used && (removal->container || removal->finishing || turn->last))
 			return true;
+	}
 	return false;
 }
 
@@ -413,6 +497,10 @@ static int end_turn(struct reaper *reaper, const struct reap_turn *turn)
 
 		if (!removal->used || (!turn->last && !removal->container))
 			continue;
+		if (removal->finishing) {
+			release(reaper, removal);
+			continue;
+		}
 		if (removal->asked && removal->container)
 			removal->container->acted = true;
 		if (turn->last || !removal->asked) {
@@ -442,12 +530,23 @@ static int fill_outcomes(struct container_list *list, const char *not_tried)
 	return err;
 }
 
+/* What the reading shows of those that the engine was asked for before it. */
+static void tell(struct reaper *reaper, const struct window *window)
+{
+	size_t i;
+
+	for (i = 0; i < SIDE_BY_SIDE; i++)
+		if (reaper->removals[i].used)
+			asked_see(&reaper->removals[i].victim, window);
+	asked_tell(&reaper->asked, window);
+}
+
 int reap(struct reaper *reaper, struct window *window, const struct reap_turn *turn)
 {
 	int err, end_err, fill_err;
 
 	reaper->window = window;
-	reaper->has_read = true;
+	tell(reaper, window);
 	err = run(reaper, turn);
 	end_err = end_turn(reaper, turn);
 	fill_err = fill_outcomes(&window->containers, is_cut_short(turn) ? CUT_SHORT : BUSY);
@@ -464,21 +563,10 @@ int reap_collect(struct reaper *reaper, struct window *window)
 	int any;
 
 	reaper->window = window;
-	reaper->has_read = false;
 	do
 		any = advance_ended(reaper);
 	while (any > 0);
 	return any;
-}
-
-bool reap_is_pending(const struct reaper *reaper, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < SIDE_BY_SIDE; i++)
-		if (reaper->removals[i].used && !strcmp(reaper->removals[i].victim.id, id))
-			return true;
-	return false;
 }
 
 bool reap_is_overdue(const struct reaper *reaper, const struct container *container)
@@ -492,16 +580,6 @@ bool reap_is_overdue(const struct reaper *reaper, const struct container *contai
 bool reap_was_asked(const struct reaper *reaper, const char *id)
 {
 	return asked_find(&reaper->asked, id) || reap_is_pending(reaper, id);
-}
-
-void reap_tell(struct reaper *reaper, const struct window *window)
-{
-	size_t i;
-
-	for (i = 0; i < SIDE_BY_SIDE; i++)
-		if (reaper->removals[i].used)
-			asked_see(&reaper->removals[i].victim, window);
-	asked_tell(&reaper->asked, window);
 }
 
 int reaper_open(const struct docker *docker, const struct policy *policy, struct reaper **ret)

@@ -19,7 +19,7 @@ struct reap_turn {
 /* 0 or -ENOMEM. @docker and @policy are the caller's. */
 int reaper_open(const struct docker *docker, const struct policy *policy, struct reaper **ret);
 
-/* Leaves the engine alone with what is still under way, and logs what reap_tell() could not. */
+/* Leaves the engine alone with what is still under way, and logs what no reading has shown. */
 void reaper_close(struct reaper *reaper);
 
 /*
@@ -41,12 +41,16 @@ bool reap_is_overdue(const struct reaper *reaper, const struct container *contai
 bool reap_was_asked(const struct reaper *reaper, const char *id);
 
 /*
- * Removes (or stops, or pauses) every container of @window that was decided so, at most 8 side by
- * side. Each is inspected once more first, and asked for only if it is still the one that was measured.
+ * Logs what the reading of @window shows of those that the engine was asked for before, then removes (or
+ * stops, or pauses) every container that was decided so, at most 8 side by side. Each is inspected once
+ * more first, and asked for only if it is still the one that was measured.
  *
  * At the deadline an inspection is given up, so that no removal ever follows from an old one. What the
  * engine was asked for is left under way: it keeps its place among the 8, is never asked for again
  * while it does, and ends by its own time-out at the latest. Its outcome comes in a later cycle.
+ *
+ * An engine that ended under way may have left one stopped, and its list does not have it any more: it is
+ * inspected once more, too, and removed without force. That is logged, and changes no outcome.
  *
  * Fills the outcome of every container: "kept", "removed", "stopped", "paused", "gone", "kept: …",
  * "failed: …", "unknown: …" (it was asked for, and the answer was lost), or "pending". 0 or -ENOMEM.
@@ -55,8 +59,5 @@ int reap(struct reaper *reaper, struct window *window, const struct reap_turn *t
 
 /* Asks the engine for nothing: the outcomes are "kept" and "dry-run". 0 or -ENOMEM. */
 int reap_nothing(struct container_list *list);
-
-/* Logs what the window's reading shows of those that the engine was asked for. */
-void reap_tell(struct reaper *reaper, const struct window *window);
 
 #endif

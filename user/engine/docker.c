@@ -220,3 +220,11 @@ int docker_call_action(const struct docker *docker, struct http_call *call, cons
 	return path ? docker_call_set(docker, call, method, path, NULL, action_timeout_ms())
 		    : -ENOMEM;
 }
+
+int docker_call_remove_stopped(const struct docker *docker, struct http_call *call, const char *id)
+{
+	_cleanup_free_ char *path = format_text("/containers/%s", id);
+
+	return path ? docker_call_set(docker, call, "DELETE", path, NULL, action_timeout_ms())
+		    : -ENOMEM;
+}

@@ -81,6 +81,9 @@ int docker_call_inspect(const struct docker *docker, struct http_call *call, con
 int docker_call_action(const struct docker *docker, struct http_call *call, const char *id,
 		       enum action action);
 
+/* Removes it if it does not run: the engine refuses (409) one that does. */
+int docker_call_remove_stopped(const struct docker *docker, struct http_call *call, const char *id);
+
 /*
  * The answer to a list. @log_port: as for docker_open(). 0, -EBADMSG, -EFBIG or -ENOMEM; @ret is then
  * untouched.
@@ -97,7 +100,7 @@ enum docker_result {
 	DOCKER_REFUSED,
 };
 
-/* The answer to docker_call_action(). */
+/* The answer to docker_call_action(), or to docker_call_remove_stopped() as to ACTION_REMOVE. */
 enum docker_result docker_action_result(const struct http_call *call, enum action action,
 					long status);
 

@@ -61,15 +61,12 @@ static int find(const struct docker *docker, struct http_call *call, uint64_t mi
 	return err;
 }
 
-/* Without force=1: the engine refuses (409) one that runs by now. 1: removed. */
+/* 1: removed. One that runs by now stays. */
 static int remove_one(const struct docker *docker, struct http_call *call, const char *id)
 {
-	_cleanup_free_ char *path = format_text("/containers/%s", id);
 	long status;
-	int err = -ENOMEM;
+	int err = docker_call_remove_stopped(docker, call, id);
 
-	if (path)
-		err = docker_call_set(docker, call, "DELETE", path, NULL, TIMEOUT_MS);
 	if (!err)
 		err = http_call_run(call, &status);
 	if (err)

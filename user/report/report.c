@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "act/reap.h"
 #include "leave.h"
 #include "report/console.h"
 #include "report/export.h"
@@ -132,7 +131,6 @@ int report(struct governor *governor, bool final, const struct window *window)
 {
 	_cleanup_free_ char *json = NULL;
 
-	reap_tell(governor->reaper, window);
 	recording_commit(governor->recording, window);
 	json = make_record(governor, final, window, true);
 	governor->missed_ticks = 0;
