@@ -1,5 +1,6 @@
 """The checks of tests/vm/kernel on the debug kernel, once it has shown that it catches mistakes."""
 
+import os
 import sys
 import time
 from typing import Callable, Mapping, NamedTuple
@@ -74,12 +75,12 @@ def _print_table(rows: list[Row]) -> None:
 
 
 def main() -> int:
-    """Environment: CHECKS (pytest's -k: some of the checks)."""
+    """Environment: CHECKS (pytest's -k: some of the checks, and none of the broken modules)."""
     root = guest_root()
     kernel = debug_kernel(Archive(root))
     disks = {"cmgr": product_disk(root), "kernel": modules.kernel_disk(root, kernel)}
     rows = [_row(name, lambda name=name: f"caught: {_run_broken(root, kernel, disks, name)}")
-            for name in BROKEN]
+            for name in (() if os.environ.get("CHECKS") else BROKEN)]
     rows.append(_row("checks", lambda: _run_checks(root, kernel, disks)))
     _print_table(rows)
     return 1 if any(row.failed for row in rows) else 0

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * storm CGROUP RATE: forks RATE times a second (exits, execs, orphans, vforks among them), while threads
- * come and go, and cgroups below the folder CGROUP are made and removed with a process in each, which leaves
- * a page of shared memory behind.
+ * storm CGROUP FORKS CGROUPS: forks FORKS times a second (exits, execs, orphans, vforks among them), while as
+ * many threads come and go, and CGROUPS times a second a cgroup below the folder CGROUP is made and another
+ * removed, with a process in each, which leaves a page of shared memory behind.
  * Prints "ready", and when its input ends "ms N forks N execs N threads N cgroups N".
  */
 #include <errno.h>
@@ -107,8 +107,8 @@ static void fork_at_rate(unsigned long rate)
 	uint64_t began = now_ns();
 	struct timespec pause = {};
 
-	/* Ahead of all the readers, which take whatever they get. */
-	setpriority(PRIO_PROCESS, 0, -20);
+	/* Ahead of the readers, which take whatever they get, and get something when this falls behind. */
+	setpriority(PRIO_PROCESS, 0, -10);
 	for (unsigned long i = 0;; i++) {
 		uint64_t due = began + i * 1000000000ULL / rate, now = now_ns();
 		pid_t pid = i % 8 > 4 ? vfork_once() : fork();
@@ -175,7 +175,6 @@ static void end_cgroup(const char *name, pid_t pid)
 		usleep(1000);
 }
 
-/* One for six forks. */
 static void cgroups_come_and_go(const char *parent, unsigned long rate)
 {
 	char name[CGROUPS_ALIVE][4096];
@@ -188,15 +187,15 @@ static void cgroups_come_and_go(const char *parent, unsigned long rate)
 			end_cgroup(name[slot], pid[slot]);
 		snprintf(name[slot], sizeof(name[slot]), "%s/docker-%064lx.scope", parent, i);
 		pid[slot] = begin_cgroup(name[slot], slot);
-		usleep(6000000 / rate);
+		usleep(1000000 / rate);
 	}
 }
 
-static void threads_come_and_go(void)
+static void threads_come_and_go(unsigned long rate)
 {
 	for (;;) {
 		threads_once(4);
-		usleep(10000);
+		usleep(4 * 1000000 / rate);
 	}
 }
 
@@ -218,11 +217,12 @@ static pid_t start_part(void)
 int main(int argc, char **argv)
 {
 	uint64_t began = now_ns();
-	unsigned long rate = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+	unsigned long forks = argc == 4 ? strtoul(argv[2], NULL, 10) : 0;
+	unsigned long cgroups = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
 	pid_t part[PARTS];
 	char byte;
 
-	if (!rate || argv[1][0] != '/')
+	if (!forks || !cgroups || argv[1][0] != '/')
 		return 0; /* by exec_once() */
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
@@ -231,11 +231,11 @@ int main(int argc, char **argv)
 		if (part[i])
 			continue;
 		if (i < FORKERS)
-			fork_at_rate(rate / FORKERS);
+			fork_at_rate(forks / FORKERS);
 		else if (i == FORKERS)
-			cgroups_come_and_go(argv[1], rate);
+			cgroups_come_and_go(argv[1], cgroups);
 		else
-			threads_come_and_go();
+			threads_come_and_go(forks);
 	}
 	puts("ready");
 	fflush(stdout);
