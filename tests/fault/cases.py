@@ -44,6 +44,7 @@ class Case:
     no_removal: str | None = None
     gone: bool | None = None  # the second record has the victim as gone: whether by us
     left: bool | None = None  # the victim is there at the end
+    tidies: int | None = None  # how often what is left of it was to be removed
     log: str | None = None  # a regular expression that is on stderr
     unsure: str | None = None  # the victim in every later record that has it, and one action at all
     log_url: str | None = None
@@ -126,6 +127,9 @@ def restart_engine(stage: Stage) -> None:
         await stage.engine.start()
 
     stage.task = asyncio.ensure_future(again())
+
+
+STOPPED = on("DELETE", lambda stage: Fault(status=500, cut=0, before=lambda: stage.engine.end(VICTIM_ID)))
 
 
 def both(first: Script, second: Script) -> Script:
@@ -221,25 +225,35 @@ CASES = [
     Case("no reply at all", on("DELETE", Fault(cut=0)), BOTH, LOST, gone=True),
     Case("no reply at all, and nothing is done", on("DELETE", Fault(status=500, cut=0)), BOTH, LOST,
          next="removed", cycles=3, log="still there name=victim id=[0-9a-f]{12}: "),
-    *[Case(f"the engine is killed when it has stopped it, and {name}", both(
-        on("DELETE", lambda stage: Fault(status=500, cut=0, before=lambda: stage.engine.end(VICTIM_ID))), then),
-        BOTH, LOST, gone=True, cycles=cycles, left=left, log=f"{log} name=victim id=[0-9a-f]{{12}}{more}")
-      for name, then, left, log, more, cycles in (
-          ("is there again", nothing, False, "removed", " .*memory_freed_kib=2000007", 2),
-          ("does not inspect", on("inspect", Fault(cut=0), 2), False, "removed", " ", 3),
-          ("does not answer", on("tidy", Fault(cut=0), 2), False, "removed", " ", 3),
-          ("stalls", on("tidy", Fault(stall=60), 2), False, "removed", " ", 4),
+    *[Case(f"the engine is killed when it has stopped it, and {name}", both(STOPPED, then),
+           BOTH, LOST, gone=True, cycles=cycles, left=left, tidies=tidies,
+           log=f"{log} name=victim id=[0-9a-f]{{12}}{more}")
+      for name, then, left, tidies, log, more, cycles in (
+          ("is there again", nothing, False, 1, "removed", " .*memory_freed_kib=2000007", 2),
+          ("does not inspect", on("inspect", Fault(cut=0), 2), False, 1, "removed", " ", 3),
+          ("does not answer", on("tidy", Fault(cut=0), 2), False, 1, "removed", " ", 4),
+          ("stalls at its inspection", on("inspect", Fault(stall=60), 2), False, 1, "removed", " ", 4),
+          ("stalls", on("tidy", Fault(stall=60), 2), False, 1, "removed", " ", 4),
           ("is at it already", on("tidy", Fault(
               status=409, body=message("removal of container x is already in progress")), 2),
-           False, "removed", " ", 3),
-          ("refuses", on("tidy", Fault(status=409, body=message("it is in use")), 2), True,
-           "stopped, not removed", ": it is in use", 3),
-          ("never answers", on("tidy", Fault(cut=0, status=500), 2), True, "stopped, not removed",
-           ": the engine did not answer", 2),
+           False, 2, "removed", " ", 4),
+          ("refuses", on("tidy", Fault(status=409, body=message("it is in use")), 2), True, 1,
+           "not removed", ": it is in use", 4),
+          ("fails to inspect", on("inspect", Fault(status=500, body=message("no")), 2), True, 0,
+           "not removed", ": status 500: no", 4),
+          ("never answers", on("tidy", Fault(cut=0, status=500), 2), True, 1, "not removed",
+           ": the engine has not told", 2),
           ("it is protected by now", before_inspection(relabel(cmgr_managed="true", cmgr_protect="true")),
-           True, "stopped, not removed", ": it is protected now", 3),
+           True, 0, "not removed", ": it is protected now", 4),
           ("somebody starts it again", before_inspection(lambda stage: stage.world.restart(stage.victim)),
-           True, "stopped, not removed", ": it was restarted meanwhile", 2))],
+           True, 0, "not removed", ": it was restarted meanwhile", 2))],
+    Case("a removal stalls, stops it, and its answer is lost", on("DELETE", lambda stage: Fault(
+        stall_after=60, status=500, cut=0, before=lambda: stage.engine.end(VICTIM_ID))), BOTH, "pending",
+        cycles=4, left=False, tidies=1, late=LOST, log="removed name=victim .*=2000007"),
+    Case("a removal stops it, and is overdue", on("DELETE", lambda stage: Fault(
+        stall=60, before=lambda: stage.engine.end(VICTIM_ID))), BOTH,
+        "unknown: the engine did not answer in time", gone=True, cycles=4, tidies=0,
+        environment={"CMGR_FAULT_ACTION_MS": "500"}, log="removed name=victim .*memory_freed_kib=2000007"),
     Case("no reply to a stop", on("stop", Fault(cut=0)), "inspect stop", LOST, gone=True,
          options=("--action", "stop"), log="stopped name=victim .*memory_freed_kib=2000007"),
     Case("no reply to a pause", on("pause", Fault(cut=0)), "inspect pause", LOST, next="unsure",

@@ -18,6 +18,7 @@ from policy import Listed, Policy
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 404: "Not Found",
            409: "Conflict", 500: "Internal Server Error", 503: "Service Unavailable"}
 ROUTE = re.compile(r"(?:/v1\.(\d+))?(/version|/containers/json|/containers/([^/?]+)(/\w+)?)(?:\?(.*))?")
+RIGHT_BEFORE_S = 3
 ENDLESS_CHUNK = b"x" * 65536
 
 
@@ -107,7 +108,7 @@ class Engine:
         self.done: set[tuple[str, str, int]] = set()  # what was done to which life, and answered
         self.measured: dict[str, tuple[int, bool]] = {}  # ID: life, and there for the whole window
         self.agreed: dict[str, bool] = {}  # ID: its last inspection in this cycle still agrees
-        self.looked: dict[str, bool] = {}  # ID: its last inspection lets the rest of it be removed
+        self.looked: dict[str, float] = {}  # ID: when its last inspection let the rest of it be removed
         self.open: set[str] = set()  # IDs with an action under way
         self.connections: dict[asyncio.StreamWriter, asyncio.Task] = {}
         self.accepted = 0
@@ -196,7 +197,7 @@ class Engine:
             self.listed = listed_in(body)
         if request.kind == "inspect":
             self.agreed[request.id] = whole and agrees
-            self.looked[request.id] = whole and may_tidy
+            self.looked[request.id] = time.monotonic() if whole and may_tidy else 0
         if acts and whole and status == 204 and fault.status is None:
             self.done.add((request.kind, request.id, life))
         return whole
@@ -243,7 +244,7 @@ class Engine:
         kind = {"/version": "version", "/containers/json": "list"}.get(route)
         if not kind:
             kind = "inspect" if verb == "/json" else (verb or "/" + method)[1:]
-            if kind == "DELETE" and query != "force=1":
+            if kind == "DELETE" and "force" not in (query or ""):
                 kind = "tidy"
         request = Request(time.monotonic(), method, path, kind, identifier or "",
                           int(minor) if minor else None)
@@ -327,7 +328,7 @@ class Engine:
             self.wrong.append(f"{request}: not a full ID")
         if request.id in self.open:
             self.wrong.append(f"{request}: one is under way already")
-        if not self.looked.pop(request.id, False):
+        if time.monotonic() - self.looked.pop(request.id, 0) > RIGHT_BEFORE_S:
             self.wrong.append(f"{request}: no inspection right before it")
         self.open.add(request.id)
 

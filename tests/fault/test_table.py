@@ -127,6 +127,8 @@ def check(case: Case, run: Run, stage: Stage) -> None:
     assert not case.late or re.fullmatch(case.late, late[0])
     if case.left is not None:
         assert (VICTIM_ID in stage.engine.containers) == case.left
+    if case.tidies is not None:
+        assert sum(r.kind == "tidy" for r in stage.engine.requests) == case.tidies
     if case.log:
         assert re.search(case.log, run.stderr)
     newest = min(stage.engine.versions[1], max(44, stage.engine.versions[0]))

@@ -31,10 +31,9 @@ static void tell_still_there(const struct container *container)
 		 container->name, container->id);
 }
 
-static void tell_stopped(const struct container *container, const char *why)
+static void tell_left(const struct container *container, const char *why)
 {
-	log_line("stopped, not removed name=%s id=%." SHORT_ID "s: %s", container->name,
-		 container->id, why);
+	log_line("not removed name=%s id=%." SHORT_ID "s: %s", container->name, container->id, why);
 }
 
 static void free_victim(struct container *victim)
@@ -78,11 +77,18 @@ static int put(struct asked_list *list, struct asked *asked)
 	return 0;
 }
 
+static bool is_lost_removal(const struct asked *asked)
+{
+	return asked->answer == ANSWER_LOST && asked->victim.decision == ACTION_REMOVE;
+}
+
 int asked_add(struct asked_list *list, const struct container *victim, enum answer answer)
 {
 	struct asked asked = {.victim = *victim, .answer = answer};
 
-	if (victim->cgroup_id || (answer == ANSWER_DONE && victim->decision == ACTION_PAUSE)) {
+	asked.stopped = victim->cgroup_id && is_lost_removal(&asked);
+	if ((victim->cgroup_id && !asked.stopped) ||
+	    (answer == ANSWER_DONE && victim->decision == ACTION_PAUSE)) {
 		tell_freed(victim, victim->usage_kib);
 		return 0;
 	}
@@ -139,11 +145,13 @@ static bool tell_one(struct asked *asked, const struct window *window)
 	bool answered = asked->answer == ANSWER_DONE;
 
 	asked->tried = false;
+	if (asked->stopped && now && now->cgroup_id)
+		tell_left(&asked->victim, "it was restarted meanwhile");
 	if (asked->stopped)
 		return now && now->cgroup_id;
 	/* In another cgroup it has been started again, by somebody else. */
 	if (gone && (answered || !now || !now->cgroup_id)) {
-		if (!answered && asked->victim.decision == ACTION_REMOVE) {
+		if (is_lost_removal(asked)) {
 			asked->victim.usage_kib = gone->freed_kib;
 			asked->stopped = true;
 			return false;
@@ -190,7 +198,7 @@ void asked_end(struct asked_list *list, const char *id, const char *why)
 	if (!asked || !asked->stopped)
 		return;
 	if (why)
-		tell_stopped(&asked->victim, why);
+		tell_left(&asked->victim, why);
 	else
 		tell_freed(&asked->victim, asked->victim.usage_kib);
 	free_victim(&asked->victim);
@@ -205,7 +213,7 @@ void asked_close(struct asked_list *list)
 		if (list->items[i].answer == ANSWER_DONE)
 			tell(&list->items[i].victim, "unknown");
 		else if (list->items[i].stopped)
-			tell_stopped(&list->items[i].victim, "the engine did not answer");
+			tell_left(&list->items[i].victim, "the engine has not told");
 		free_victim(&list->items[i].victim);
 	}
 	free(list->items);

@@ -22,9 +22,9 @@ struct removal {
 	bool used;
 	bool inspected;
 	bool asked;		     /* the action has been sent: never a second time */
-	bool finishing;		     /* what an engine that ended has left of an earlier one */
+	bool finishing;		     /* what an earlier one, whose answer was lost, has left */
 	uint64_t seq;		     /* of the cycle that decided it */
-	struct container *container; /* in the window; NULL: left under way by an earlier cycle */
+	struct container *container; /* in the window; NULL: of an earlier cycle */
 	struct container victim;     /* what outlives the window of it */
 };
 
@@ -263,6 +263,14 @@ static int finish(struct reaper *reaper, struct removal *removal, const char *wh
 	return 0;
 }
 
+static int finish_refused(struct reaper *reaper, struct removal *removal, char *why)
+{
+	int err = why ? finish(reaper, removal, why) : -ENOMEM;
+
+	free(why);
+	return err;
+}
+
 static int finish_inspected(struct reaper *reaper, struct removal *removal, long status)
 {
 	struct docker_state state = {};
@@ -271,10 +279,8 @@ static int finish_inspected(struct reaper *reaper, struct removal *removal, long
 
 	if (err == -ENOENT)
 		return finish(reaper, removal, NULL);
-	if (err) {
-		release(reaper, removal);
-		return err == -ENOMEM ? err : 0;
-	}
+	if (err)
+		return finish_refused(reaper, removal, docker_why(&removal->call, err, status));
 	why = objection(&removal->victim, &state, reaper->policy, true);
 	docker_state_free(&state);
 	return why ? finish(reaper, removal, why) : ask(reaper, removal);
@@ -282,8 +288,6 @@ static int finish_inspected(struct reaper *reaper, struct removal *removal, long
 
 static int finish_asked(struct reaper *reaper, struct removal *removal, long status)
 {
-	_cleanup_free_ char *why = NULL;
-
 	switch (docker_action_result(&removal->call, ACTION_REMOVE, status)) {
 	case DOCKER_DONE:
 	case DOCKER_GONE:
@@ -294,13 +298,14 @@ static int finish_asked(struct reaper *reaper, struct removal *removal, long sta
 	case DOCKER_REFUSED:
 		break;
 	}
-	why = docker_error_text(&removal->call);
-	return why ? finish(reaper, removal, why) : -ENOMEM;
+	return finish_refused(reaper, removal, docker_error_text(&removal->call));
 }
 
-/* Without an answer, or while the engine is at it already, it is tried again after the next reading. */
+/* If the engine is down, or at it already, it is tried again in the next cycle. */
 static int advance_finishing(struct reaper *reaper, struct removal *removal, int err, long status)
 {
+	if (err == -ETIMEDOUT && removal->asked)
+		return finish_refused(reaper, removal, docker_why(&removal->call, err, 0));
 	if (err) {
 		release(reaper, removal);
 		return 0;
@@ -368,18 +373,20 @@ bool reap_is_pending(const struct reaper *reaper, const char *id)
 	return false;
 }
 
+/* Those of this cycle come first: what is left of earlier ones takes no memory and no CPU. */
 static int start_next(struct reaper *reaper, const struct reap_turn *turn, struct removal *removal,
 		      size_t *position)
 {
-	const struct asked *asked = asked_try(&reaper->asked);
-	struct container *victim;
+	struct container *victim = next_victim(&reaper->window->containers, turn->seq, position);
+	const struct asked *asked;
 	int err;
 
-	if (asked && !reap_is_pending(reaper, asked->victim.id))
-		return start(reaper, removal, &asked->victim, true);
-	victim = next_victim(&reaper->window->containers, turn->seq, position);
-	if (!victim)
-		return 0;
+	if (!victim) {
+		asked = reaper->window->distrust ? NULL : asked_try(&reaper->asked);
+		return asked && !reap_is_pending(reaper, asked->victim.id)
+			       ? start(reaper, removal, &asked->victim, true)
+			       : 0;
+	}
 	err = start(reaper, removal, victim, false);
 	if (err)
 		return err;
@@ -407,7 +414,8 @@ static bool is_busy(const struct reaper *reaper, const struct reap_turn *turn)
 	for (i = 0; i < SIDE_BY_SIDE; i++) {
 		const struct removal *removal = &reaper->removals[i];
 
-		if (removal->used && (removal->container || removal->finishing || turn->last))
+		if (removal->used &&
+		    (removal->container || (removal->finishing && !removal->asked) || turn->last))
 			return true;
 	}
 	return false;
@@ -495,7 +503,7 @@ static int end_turn(struct reaper *reaper, const struct reap_turn *turn)
 	for (i = 0; i < SIDE_BY_SIDE; i++) {
 		struct removal *removal = &reaper->removals[i];
 
-		if (!removal->used || (!turn->last && !removal->container))
+		if (!removal->used || (!turn->last && !removal->container && removal->asked))
 			continue;
 		if (removal->finishing) {
 			release(reaper, removal);

@@ -19,7 +19,7 @@ struct reap_turn {
 /* 0 or -ENOMEM. @docker and @policy are the caller's. */
 int reaper_open(const struct docker *docker, const struct policy *policy, struct reaper **ret);
 
-/* Leaves the engine alone with what is still under way, and logs what no reading has shown. */
+/* Leaves the engine alone with what is still under way, and logs what was done and not seen to be. */
 void reaper_close(struct reaper *reaper);
 
 /*
@@ -49,8 +49,8 @@ bool reap_was_asked(const struct reaper *reaper, const char *id);
  * engine was asked for is left under way: it keeps its place among the 8, is never asked for again
  * while it does, and ends by its own time-out at the latest. Its outcome comes in a later cycle.
  *
- * An engine that ended under way may have left one stopped, and its list does not have it any more: it is
- * inspected once more, too, and removed without force. That is logged, and changes no outcome.
+ * One that is found stopped though the answer to its removal was lost is inspected once more, too, and
+ * removed without force. That is logged, and changes no outcome.
  *
  * Fills the outcome of every container: "kept", "removed", "stopped", "paused", "gone", "kept: …",
  * "failed: …", "unknown: …" (it was asked for, and the answer was lost), or "pending". 0 or -ENOMEM.

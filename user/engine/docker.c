@@ -225,6 +225,6 @@ int docker_call_remove_stopped(const struct docker *docker, struct http_call *ca
 {
 	_cleanup_free_ char *path = format_text("/containers/%s", id);
 
-	return path ? docker_call_set(docker, call, "DELETE", path, NULL, action_timeout_ms())
+	return path ? docker_call_set(docker, call, "DELETE", path, NULL, CALL_TIMEOUT_MS)
 		    : -ENOMEM;
 }

@@ -73,7 +73,7 @@ int docker_run(const struct docker *docker, const struct docker_spec *spec, char
 int docker_remove_unstarted(const struct docker *docker, uint64_t min_age_s,
 			    unsigned int *ret_count);
 
-/* Requests that reap.c runs side by side, on calls of their own. All return 0 or -errno. */
+/* Requests on calls of the caller's own, such as run side by side. All return 0 or -errno. */
 int docker_call_init(const struct docker *docker, struct http_call *call);
 int docker_call_set(const struct docker *docker, struct http_call *call, const char *method,
 		    const char *path, const char *json, long timeout_ms);
