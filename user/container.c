@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "container.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 const char *class_name(enum container_class class)
@@ -57,4 +58,13 @@ void container_list_free(struct container_list *list)
 	}
 	free(list->items);
 	*list = (struct container_list){};
+}
+
+int container_set_outcome(struct container *container, char *outcome)
+{
+	if (!outcome)
+		return -ENOMEM;
+	free(container->outcome);
+	container->outcome = outcome;
+	return 0;
 }

@@ -83,6 +83,8 @@ const char *class_name(enum container_class class);
 const char *action_name(enum action action);
 /* "removed": the outcome of one that was carried out. */
 const char *action_done(enum action action);
+/* Takes @outcome, of which NULL is -ENOMEM; 0. */
+int container_set_outcome(struct container *container, char *outcome);
 bool is_ranked(const struct container *container);
 
 /* Frees what the list holds and empties it. */
