@@ -2,8 +2,8 @@
 /*
  * The one noun: a container, who it is, what it used in the window, and what is decided for it.
  *
- * engine/ fills the identity, observe/merge.c the usage, decide/ the decision, act/ the
- * outcome. A share is in parts per billion of the host, so that decisions are made on integers.
+ * engine/ fills the identity, observe/merge.c the usage, decide/ the decision, act/ the outcome. A share
+ * is in parts per billion of the host, so that decisions are made on integers.
  */
 #ifndef CMGR_CONTAINER_H
 #define CMGR_CONTAINER_H

@@ -9,6 +9,7 @@ import threading
 from urllib.parse import urlsplit
 
 from engine import Container, Engine
+from lag import LAG
 from policy import TOTAL_KIB, Policy, Reading, Usage, second_opinion
 
 DAEMON = os.path.abspath(os.environ.get("DAEMON", "build/fault/cmgr-bpf"))
@@ -98,33 +99,6 @@ class Host:
             except FileNotFoundError:
                 pass
             self.thread.join(0.05)
-
-
-class Lag:
-    """How long this process did not come to run: it plays the engine and the kernel."""
-
-    STEP = 0.02
-
-    def __init__(self) -> None:
-        self.late: list[tuple[float, float]] = []
-
-    async def watch(self) -> None:
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(self.STEP)
-            late = time.monotonic() - before - self.STEP
-            if late > self.STEP:
-                self.late.append((before, late))
-
-    def since(self, begin: float) -> float:
-        return sum(late for at, late in self.late if at >= begin)
-
-    def between(self, begin: float, end: float) -> float:
-        return sum(max(0.0, min(at + self.STEP + late, end) - max(at, begin))
-                   for at, late in self.late)
-
-
-LAG = Lag()
 
 
 class Run:
@@ -245,7 +219,7 @@ def problems(run: Run, interval: int = 1) -> list[str]:
     found += [f"{key} has no outcome" for key, told in pending.items() if not told]
     for record, told_at in list(zip(run.records, run.told_at))[:-1]:
         took = record["self"]["cycle_us"] / 1e6
-        lag = LAG.between(told_at - took - Lag.STEP, told_at)
+        lag = LAG.between(told_at - took - LAG.STEP, told_at)
         if took > 0.9 * interval + lag:
             found.append(f"cycle {record['seq']} took {took:.3f} s, lag {lag:.3f} s")
     return found + out_of_time(run, interval)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lag import LAG
 from policy import Listed, Policy
 
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 404: "Not Found",
@@ -328,7 +329,8 @@ class Engine:
             self.wrong.append(f"{request}: not a full ID")
         if request.id in self.open:
             self.wrong.append(f"{request}: one is under way already")
-        if time.monotonic() - self.looked.pop(request.id, 0) > RIGHT_BEFORE_S:
+        looked = self.looked.pop(request.id, 0)
+        if time.monotonic() - looked > RIGHT_BEFORE_S + LAG.since(looked):
             self.wrong.append(f"{request}: no inspection right before it")
         self.open.add(request.id)
 

@@ -7,8 +7,9 @@ import os
 import signal
 import time
 
-from daemon import LAG, Run
+from daemon import Run
 from engine import Engine
+from lag import LAG
 from world import World
 
 BACKOFF_MS = "200"

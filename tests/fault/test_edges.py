@@ -11,8 +11,9 @@ import subprocess
 import pytest
 
 from cases import message
-from daemon import DAEMON, LAG, Run, problems
+from daemon import DAEMON, Run, problems
 from engine import Engine, Fault, Request, head_of, inspection, version_of
+from lag import LAG
 from world import World
 
 STEP = 1 if int(os.environ.get("CYCLES", "300")) >= 1000 else 9

@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from daemon import DAEMON, LAG, Host
+from daemon import DAEMON, Host
 from engine import Engine, Fault, Request
+from lag import LAG
 from logstub import LogServer
 from world import World
 

@@ -16,8 +16,9 @@ import signal
 import time
 
 from cases import message, restart_engine, Stage
-from daemon import DAEMON, LAG, Run, boottime_ns, problems
+from daemon import DAEMON, Run, boottime_ns, problems
 from engine import Container, Engine, Fault, Request, inspection
+from lag import LAG
 from world import World
 
 TOGETHER = 40

@@ -184,8 +184,9 @@ def test_only_ours_and_only_old_ones(folder: str) -> None:
         assert status == 0 and "count=1" in err
         assert gone not in engine.containers and racing.id in engine.containers
         assert set(kept) <= set(engine.containers)
-        deleted = [r for r in engine.requests if r.kind == "tidy"]
+        deleted = [r for r in engine.requests if r.method == "DELETE"]
         assert {r.id for r in deleted} == {gone, racing.id}
+        assert all("force" not in r.path for r in deleted)
         await engine.stop()
 
     asyncio.run(go())

@@ -8,8 +8,9 @@ import re
 import pytest
 
 from cases import CASES, VICTIM_ID, Case, Stage
-from daemon import ACTIONS, LAG, Run, problems
+from daemon import ACTIONS, Run, problems
 from engine import Engine
+from lag import LAG
 from world import World
 
 TOGETHER = 48

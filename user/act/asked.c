@@ -31,7 +31,7 @@ static void tell_still_there(const struct container *container)
 		 container->name, container->id);
 }
 
-static void tell_left(const struct container *container, const char *why)
+static void tell_not_removed(const struct container *container, const char *why)
 {
 	log_line("not removed name=%s id=%." SHORT_ID "s: %s", container->name, container->id, why);
 }
@@ -137,6 +137,17 @@ static bool tell_unanswered(const struct asked *asked, const struct container *n
 	return now->running;
 }
 
+/* True: somebody has started it again. */
+static bool tell_stopped(struct asked *asked, const struct container *now)
+{
+	bool is_restarted = now && now->cgroup_id;
+
+	asked->tried = false;
+	if (is_restarted)
+		tell_not_removed(&asked->victim, "it was restarted meanwhile");
+	return is_restarted;
+}
+
 /* True: its end is seen. */
 static bool tell_one(struct asked *asked, const struct window *window)
 {
@@ -144,11 +155,8 @@ static bool tell_one(struct asked *asked, const struct window *window)
 	const struct gone *gone = find_gone(window, asked->victim.id);
 	bool answered = asked->answer == ANSWER_DONE;
 
-	asked->tried = false;
-	if (asked->stopped && now && now->cgroup_id)
-		tell_left(&asked->victim, "it was restarted meanwhile");
 	if (asked->stopped)
-		return now && now->cgroup_id;
+		return tell_stopped(asked, now);
 	/* In another cgroup it has been started again, by somebody else. */
 	if (gone && (answered || !now || !now->cgroup_id)) {
 		if (is_lost_removal(asked)) {
@@ -198,7 +206,7 @@ void asked_end(struct asked_list *list, const char *id, const char *why)
 	if (!asked || !asked->stopped)
 		return;
 	if (why)
-		tell_left(&asked->victim, why);
+		tell_not_removed(&asked->victim, why);
 	else
 		tell_freed(&asked->victim, asked->victim.usage_kib);
 	free_victim(&asked->victim);
@@ -213,7 +221,7 @@ void asked_close(struct asked_list *list)
 		if (list->items[i].answer == ANSWER_DONE)
 			tell(&list->items[i].victim, "unknown");
 		else if (list->items[i].stopped)
-			tell_left(&list->items[i].victim, "the engine has not told");
+			tell_not_removed(&list->items[i].victim, "the engine has not told");
 		free_victim(&list->items[i].victim);
 	}
 	free(list->items);

@@ -181,10 +181,6 @@ static int end_turn(struct reaper *reaper, const struct reap_turn *turn)
 
 		if (!removal->used || (!turn->last && !removal->container && removal->asked))
 			continue;
-		if (removal->finishing) {
-			removal_release(reaper, removal);
-			continue;
-		}
 		if (removal->asked && removal->container)
 			removal->container->acted = true;
 		if (turn->last || !removal->asked) {

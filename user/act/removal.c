@@ -215,7 +215,7 @@ static int after_failure(struct reaper *reaper, struct removal *removal, int err
 	return conclude(reaper, removal, outcome_of(removal->asked ? "unknown" : "failed", why));
 }
 
-/* @why it is there still, or NULL. */
+/* @why it is not removed, or NULL. */
 static int finish(struct reaper *reaper, struct removal *removal, const char *why)
 {
 	asked_end(&reaper->asked, removal->victim.id, why);
@@ -294,6 +294,10 @@ int removal_give_up(struct reaper *reaper, struct removal *removal, const char *
 {
 	char *outcome;
 
+	if (removal->finishing) {
+		removal_release(reaper, removal);
+		return 0;
+	}
 	if (removal->asked)
 		outcome = strdup("unknown");
 	else if (not_tried)

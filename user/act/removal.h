@@ -40,7 +40,10 @@ int removal_start(struct reaper *reaper, struct removal *removal, const struct c
 /* Its call has ended: the next one is made, or its outcome told and its place free. 0 or -ENOMEM. */
 int removal_advance(struct reaper *reaper, const CURLMsg *message);
 
-/* Nothing more is waited for. @not_tried: the outcome, if nothing was asked for; NULL: a time-out. 0 or -ENOMEM. */
+/*
+ * Nothing more is waited for. @not_tried: the outcome, if nothing was asked for; NULL: a time-out. 0 or
+ * -ENOMEM.
+ */
 int removal_give_up(struct reaper *reaper, struct removal *removal, const char *not_tried);
 
 /* Without an outcome. */
