@@ -26,6 +26,7 @@ CYCLES_OF_A_RUN = 30
 RUNNING = 14
 LOST_CAUSES = 5
 END_LIMIT_S = 15
+ACTION_TIMEOUTS_MS = ["700", "1500", "60000"]  # some stalls are longer
 ERRORS = [(400, "no"), (404, "none"), (409, "removal of container x is already in progress"),
           (409, "it is in use"), (500, "driver failed"), (503, "busy")]
 
@@ -174,6 +175,7 @@ async def one_run(folder: str, seed: int, tally: dict[str, int]) -> list[str]:
     chaos = Chaos(engine, seed)
     options = chaos.options()
     run.host_by_environment = chaos.random.random() < 0.3
+    run.environment["CMGR_FAULT_ACTION_MS"] = chaos.random.choice(ACTION_TIMEOUTS_MS)
     recording = f"{folder}.recording" if chaos.random.random() < 0.3 else None
     if recording:
         options += ["--record", recording]
