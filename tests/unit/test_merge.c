@@ -84,7 +84,7 @@ static void tear_down(struct fixture *f)
 
 static const struct container *run(struct fixture *f)
 {
-	assert_int_equal(merge(&f->before, &f->now, &f->window), 0);
+	assert_int_equal(merge(&f->before, NULL, &f->now, &f->window), 0);
 	assert_int_equal(merge_gone(&f->before, &f->now, &f->known, &f->window), 0);
 	return &f->window.containers.items[0];
 }
@@ -431,6 +431,25 @@ static void what_lived_and_died_below_a_container_counts(void **state)
 	tear_down(&f);
 }
 
+/* The window of the last pass has a reading inside it, which told the ends before it. */
+static void what_lived_and_died_before_a_reading_inside_counts(void **state)
+{
+	struct readings between = {};
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	add_ended(&between.cpu, 12, "/docker/" ID_A "/job");
+	add_ended(&f.now.cpu, 13, "/docker/" ID_A "/job");
+	add_cpu(&f.now.cpu, 12, 1000, 50);
+	add_cpu(&f.now.cpu, 13, 100, 5);
+	assert_int_equal(merge(&f.before, &between, &f.now, &f.window), 0);
+	assert_int_equal(f.window.containers.items[0].ran_ns, 3600 * MS);
+	assert_int_equal(f.window.containers.items[0].waited_ns, 260 * MS);
+	readings_free(&between);
+	tear_down(&f);
+}
+
 /* The module saw it before it ended: it is gone already, or will be in the next window. */
 static void what_a_snapshot_has_is_not_gone_twice(void **state)
 {
@@ -507,6 +526,7 @@ int main(void)
 		cmocka_unit_test(the_gone_are_reported_by_name),
 		cmocka_unit_test(what_lived_and_died_in_the_window_is_gone),
 		cmocka_unit_test(what_lived_and_died_below_a_container_counts),
+		cmocka_unit_test(what_lived_and_died_before_a_reading_inside_counts),
 		cmocka_unit_test(what_a_snapshot_has_is_not_gone_twice),
 		cmocka_unit_test(each_loss_is_told),
 		cmocka_unit_test(dead_cgroups_are_forgotten_once_reported),

@@ -16,6 +16,7 @@
 
 struct join {
 	const struct readings *before;
+	const struct readings *between; /* one inside the window, or NULL */
 	const struct readings *now;
 	const struct container_list *known; /* merge_gone() only */
 	struct window *window;
@@ -86,22 +87,33 @@ static void add_cgroup(const struct join *join, const struct cgroup *cgroup)
 	container->waited_ns += cpu.waited_ns;
 }
 
+typedef int visit_dead(const struct join *join, uint64_t cgroup_id, const char *path);
+
+/* Each reading tells the ends of cgroups since the one before it. */
+static int for_each_ended(const struct join *join, const struct cpu_reading *cpu, visit_dead *visit)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < cpu->ended_count; i++)
+		if (lived_between(join, &cpu->ended[i]))
+			err = visit(join, cpu->ended[i].cgroup_id, cpu->ended[i].path);
+	return err;
+}
+
 /* Calls @visit for each cgroup that was there in the window and is no more, until it fails. */
-static int for_each_dead(const struct join *join,
-			 int (*visit)(const struct join *, uint64_t cgroup_id, const char *path))
+static int for_each_dead(const struct join *join, visit_dead *visit)
 {
 	const struct snapshot *before = &join->before->snapshot;
-	const struct cpu_reading *now = &join->now->cpu;
 	size_t i;
 	int err = 0;
 
 	for (i = 0; !err && i < before->cgroup_count; i++)
 		if (!in_snapshot(join->now, before->cgroups[i].id))
 			err = visit(join, before->cgroups[i].id, before->cgroups[i].path);
-	for (i = 0; !err && i < now->ended_count; i++)
-		if (lived_between(join, &now->ended[i]))
-			err = visit(join, now->ended[i].cgroup_id, now->ended[i].path);
-	return err;
+	if (!err && join->between)
+		err = for_each_ended(join, &join->between->cpu, visit);
+	return err ? err : for_each_ended(join, &join->now->cpu, visit);
 }
 
 /* What died below a container that lives on: nothing else tells the CPU time that it used. */
@@ -381,9 +393,10 @@ static uint64_t length_ns(const struct readings *before, const struct readings *
 	return end_ns > begin_ns ? end_ns - begin_ns : 0;
 }
 
-int merge(const struct readings *before, const struct readings *now, struct window *window)
+int merge(const struct readings *before, const struct readings *between, const struct readings *now,
+	  struct window *window)
 {
-	struct join join = {.before = before, .now = now, .window = window};
+	struct join join = {.before = before, .between = between, .now = now, .window = window};
 	_cleanup_free_ uint64_t *module_ns = NULL;
 	size_t i;
 	int err;

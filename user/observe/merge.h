@@ -52,13 +52,16 @@ struct window {
 
 /*
  * Fills the usage of @window->containers (identities are the engine's, taken before @now) and the
- * rest of @window but those gone. @before: the readings at the beginning of the window. 0 or -ENOMEM.
+ * rest of @window but those gone. @before: the readings at the beginning of the window. @between: those
+ * that were taken inside it, or NULL. 0 or -ENOMEM.
  */
-int merge(const struct readings *before, const struct readings *now, struct window *window);
+int merge(const struct readings *before, const struct readings *between, const struct readings *now,
+	  struct window *window);
 
 /*
  * Adds to @window->gone the containers that died since the @last readings, those that were born since
- * then among them, each of which is reported so once. @known: the containers of the last cycle, who give them their names. 0 or -ENOMEM.
+ * then among them, each of which is reported so once. @known: the containers of the last cycle, who give
+ * them their names. 0 or -ENOMEM.
  */
 int merge_gone(const struct readings *last, const struct readings *now,
 	       const struct container_list *known, struct window *window);

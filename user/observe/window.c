@@ -94,13 +94,12 @@ static int check_length(const struct governor *governor, struct window *window)
 
 static int with_reading(struct governor *governor, struct window *window, struct observation *seen)
 {
-	const struct readings *before = &governor->latest;
+	bool longer = seen->final && governor->earlier.snapshot.boottime_ns;
 	int err;
 
-	if (seen->final && governor->earlier.snapshot.boottime_ns)
-		before = &governor->earlier;
 	window->has_reading = true;
-	err = merge(before, &seen->now, window);
+	err = longer ? merge(&governor->earlier, &governor->latest, &seen->now, window)
+		     : merge(&governor->latest, NULL, &seen->now, window);
 	if (!err)
 		err = merge_gone(&governor->latest, &seen->now, &governor->known, window);
 	if (!err)
