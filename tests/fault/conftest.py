@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-# A shell in the background ignores it, and so would the daemon.
+# A shell in the background ignores the one, nohup the other, and so would the daemon.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)  # handlers end with an exec
 
 
 @pytest.fixture(scope="session")
