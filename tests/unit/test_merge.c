@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "observe/merge.h"
+#include "observe/window.h"
 #include "unit.h"
 #include "util.h"
 
@@ -444,9 +445,112 @@ static void what_lived_and_died_before_a_reading_inside_counts(void **state)
 	add_cpu(&f.now.cpu, 12, 1000, 50);
 	add_cpu(&f.now.cpu, 13, 100, 5);
 	assert_int_equal(merge(&f.before, &between, &f.now, &f.window), 0);
+	assert_null(f.window.containers.items[0].unsure);
+	assert_null(f.window.distrust);
 	assert_int_equal(f.window.containers.items[0].ran_ns, 3600 * MS);
 	assert_int_equal(f.window.containers.items[0].waited_ns, 260 * MS);
 	readings_free(&between);
+	tear_down(&f);
+}
+
+/* The readings at the beginning, in the middle and at the end, as the daemon remembers and takes them. */
+static uint64_t ran_in_window(bool final)
+{
+	const struct options options = {.interval_s = 10};
+	struct governor governor = {.options = &options};
+	struct observation seen = {.final = final, .cpus = 2};
+	struct fixture f;
+	uint64_t ran_ns;
+
+	set_up(&f);
+	governor.earlier = f.before;
+	read_text(&governor.latest.snapshot,
+		  "sysinfo 1 105000000000\nmemory 1000 500 600\n"
+		  "cgroup 10 60 40 4 /docker/" ID_A "\n"
+		  "cgroup 11 20 10 1 /docker/" ID_A "/inner\n"
+		  "process 7 10 50000000000 2000000000 1 1 a -\nend 2 1\n");
+	governor.latest.cpu.boottime_ns = 105 * NS_PER_S;
+	add_cpu(&governor.latest.cpu, 10, 2000, 100);
+	add_cpu(&governor.latest.cpu, 12, 1000, 50);
+	add_ended(&governor.latest.cpu, 12, "/docker/" ID_A "/job");
+	add_cpu(&f.now.cpu, 12, 1000, 50);
+	seen.now = f.now;
+	seen.containers = f.window.containers;
+	f.before = f.now = (struct readings){};
+	f.window.containers = (struct container_list){};
+	assert_int_equal(window_build(&governor, &seen, &f.window), 0);
+	assert_null(f.window.distrust);
+	ran_ns = f.window.containers.items[0].ran_ns;
+	tear_down(&f);
+	observation_free(&seen);
+	window_forget(&governor);
+	return ran_ns;
+}
+
+static void the_last_pass_has_a_longer_window(void **state)
+{
+	(void)state;
+	assert_int_equal(ran_in_window(false), 1500 * MS);
+	assert_int_equal(ran_in_window(true), 3500 * MS);
+}
+
+/* One that is in a snapshot at an end of the window counts there, and not once more. */
+static void an_end_inside_that_a_snapshot_has_counts_once(void **state)
+{
+	struct readings between = {};
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	add_ended(&between.cpu, 11, "/docker/" ID_A "/inner");
+	assert_int_equal(merge(&f.before, &between, &f.now, &f.window), 0);
+	assert_int_equal(f.window.containers.items[0].ran_ns, 2500 * MS);
+	readings_free(&between);
+	tear_down(&f);
+}
+
+static void what_only_has_the_name_of_a_container_does_not_count(void **state)
+{
+	static const char *const forged[] = {
+		"/user/docker/" ID_A "/job",
+		"/docker/" ID_A ".scope/job",
+		"/user/docker-" ID_A ".scope/job",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(forged); i++) {
+		struct readings between = {};
+		struct fixture f;
+
+		set_up(&f);
+		add_ended(&between.cpu, 12, forged[i]);
+		add_ended(&f.now.cpu, 13, forged[i]);
+		add_cpu(&f.now.cpu, 12, 1000, 50);
+		add_cpu(&f.now.cpu, 13, 1000, 50);
+		assert_int_equal(merge(&f.before, &between, &f.now, &f.window), 0);
+		assert_int_equal(f.window.containers.items[0].ran_ns, 2500 * MS);
+		readings_free(&between);
+		tear_down(&f);
+	}
+}
+
+/* It was there at the beginning of the window, when it made the container unsure. */
+static void what_only_had_the_name_of_a_container_does_not_count(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	snapshot_free(&f.before.snapshot);
+	read_text(&f.before.snapshot, "sysinfo 1 100000000000\nmemory 1000 500 600\n"
+				      "cgroup 10 60 40 4 /docker/" ID_A "\n"
+				      "cgroup 11 20 10 1 /docker/" ID_A "/inner\n"
+				      "cgroup 12 20 10 1 /user/docker-" ID_A ".scope\n"
+				      "cgroup 13 20 10 1 /user/docker-" ID_A ".scope/job\n"
+				      "process 7 10 50000000000 1000000000 1 1 a -\nend 4 1\n");
+	add_cpu(&f.now.cpu, 13, 1000, 50);
+	assert_int_equal(run(&f)->ran_ns, 2500 * MS);
 	tear_down(&f);
 }
 
@@ -527,6 +631,10 @@ int main(void)
 		cmocka_unit_test(what_lived_and_died_in_the_window_is_gone),
 		cmocka_unit_test(what_lived_and_died_below_a_container_counts),
 		cmocka_unit_test(what_lived_and_died_before_a_reading_inside_counts),
+		cmocka_unit_test(the_last_pass_has_a_longer_window),
+		cmocka_unit_test(an_end_inside_that_a_snapshot_has_counts_once),
+		cmocka_unit_test(what_only_has_the_name_of_a_container_does_not_count),
+		cmocka_unit_test(what_only_had_the_name_of_a_container_does_not_count),
 		cmocka_unit_test(what_a_snapshot_has_is_not_gone_twice),
 		cmocka_unit_test(each_loss_is_told),
 		cmocka_unit_test(dead_cgroups_are_forgotten_once_reported),

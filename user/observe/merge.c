@@ -116,6 +116,15 @@ static int for_each_dead(const struct join *join, visit_dead *visit)
 	return err ? err : for_each_ended(join, &join->now->cpu, visit);
 }
 
+/* Anybody who may make cgroups can give one the name of a container's: below the container's own counts. */
+static bool is_below(const struct join *join, const char *path, const struct container *container)
+{
+	const struct cgroup *top = snapshot_cgroup(&join->now->snapshot, container->cgroup_id);
+	size_t length = top ? strlen(top->path) : 0;
+
+	return length && !strncmp(path, top->path, length) && path[length] == '/';
+}
+
 /* What died below a container that lives on: nothing else tells the CPU time that it used. */
 static int add_dead_cgroup(const struct join *join, uint64_t cgroup_id, const char *path)
 {
@@ -126,7 +135,8 @@ static int add_dead_cgroup(const struct join *join, uint64_t cgroup_id, const ch
 
 	id = container_id_in(path, &top);
 	container = id && !top ? find_container(&join->window->containers, id) : NULL;
-	if (!container || !container->full_window || cpu_in_window(join, cgroup_id, &cpu))
+	if (!container || !container->full_window || !is_below(join, path, container) ||
+	    cpu_in_window(join, cgroup_id, &cpu))
 		return 0;
 	container->ran_ns += cpu.ran_ns;
 	container->waited_ns += cpu.waited_ns;
