@@ -335,13 +335,14 @@ bench-pygraph:
 test-packages:
 	$(Q)tests/host-packages test
 
-# In turn: two cores are not enough for a guest and a compiler at once. But what takes one core goes on
-# beside the making of the machine, which takes the other.
-test: test-packages guest-packages
+# In turn: two cores are not enough for a guest and a compiler at once. But most of the making of the guest's
+# root takes one core, and so do those tests.
+test: test-packages
+	$(Q)$(MAKE) guest-packages
 	$(Q)$(MAKE) compilers
 	$(Q)test "$$($(MAKE) -s -C docker images DOCKER=echo | grep -c -- '-t cmgr-')" = 4
 	$(Q)$(MAKE) unit
-	$(Q)$(MAKE) -j2 prepare one-core
+	$(Q)$(MAKE) -j2 guest-root one-core
 	$(Q)$(MAKE) browser
 	$(Q)$(MAKE) fault
 	$(Q)$(MAKE) scenario
@@ -353,13 +354,13 @@ one-core:
 	$(Q)$(MAKE) pytest
 
 # What starts the machines is itself Python.
-prepare scenario scenario-old kernels-sample test-pressure test-kernels bench-kmod bench-reap test-debug-kernel demo: guest-packages
+guest-root scenario scenario-old kernels-sample test-pressure test-kernels bench-kmod bench-reap test-debug-kernel demo: guest-packages
 
 guest-packages:
 	$(Q)tests/host-packages guest
 
-prepare:
-	$(Q)tests/vm/run prepare
+guest-root:
+	$(Q)tests/vm/run root
 
 scenario:
 	$(Q)tests/vm/run scenario
@@ -410,4 +411,4 @@ clean:
 include packaging/install.mk
 
 -include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test one-core prepare scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
+.PHONY: all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test one-core guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak

@@ -213,22 +213,28 @@ def test_a_hangup_without_a_terminal(folder: str) -> None:
     asyncio.run(go())
 
 
-def test_a_hangup_of_the_terminal(folder: str) -> None:
-    """It is as CTRL+C: a last pass, and the end."""
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_hangup_of_the_terminal(folder: str, nohup: bool) -> None:
+    """It is as CTRL+C: a last pass, and the end; with nohup it is nothing."""
+
+    def enter() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        if nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     async def go() -> None:
-        stage = Stage(f"{folder}/terminal")
+        stage = Stage(f"{folder}/terminal{nohup}")
         await stage.begin()
         master, slave = os.openpty()
-        process = await stage.daemon(
-            stdin=slave, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        process = await stage.daemon("--cycles", "4", stdin=slave, preexec_fn=enter)
         os.close(slave)
         reading = asyncio.ensure_future(process.communicate())
         await until(lambda: len(stage.host.readings) > 1)
         os.close(master)
         stdout, stderr = await reading
         assert process.returncode == 0, stderr
-        assert stdout.count(b'"final":true') == 1
+        assert stdout.count(b'"final":true') == (0 if nohup else 1)
+        assert (stdout.count(b'"seq":') >= 4) == nohup
         assert not stage.left()
         await stage.end()
 

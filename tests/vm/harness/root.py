@@ -111,3 +111,10 @@ def run_in_root(root: Root, log_name: str, binds: Mapping[Path, str], *command: 
     words = [str(word) for folder, path in binds.items() for word in (folder, path)]
     run_as_root(log_name, ["unshare", "--mount", "sh", "-c", IN_ROOT, "sh", root.tree,
                            f"{os.getuid()}:{os.getgid()}", *words, "--", *command])
+
+
+def main() -> int:
+    """Makes both."""
+    guest_root()
+    base_image()
+    return 0

@@ -109,8 +109,13 @@ static int read_inside(struct reader *r, uint64_t until_ms)
 
 static int read_until(struct reader *r, unsigned int turn, uint64_t until_ms)
 {
-	int err = read_whole(r, until_ms);
+	int err;
 
+	/* A byte at a time is the most work: ahead of the others until there is a whole reading. */
+	if (r->size == 1 && setpriority(PRIO_PROCESS, 0, -5))
+		return fault(r->reading, "setpriority");
+	err = read_whole(r, until_ms);
+	setpriority(PRIO_PROCESS, 0, 0);
 	while (!err && now_ms() < until_ms) {
 		switch (turn++ % 4) {
 		case 0:
@@ -140,9 +145,6 @@ int main(int argc, char **argv)
 	r.reading = reading_new(argv[4]);
 	r.buffer = malloc(r.size);
 	r.fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* A byte at a time is the most work: ahead of the others, so that its first whole reading is in time. */
-	if (r.size == 1)
-		setpriority(PRIO_PROCESS, 0, -5);
 	puts("ready");
 	fflush(stdout);
 	err = r.fd < 0 ? fault(r.reading, "open")
