@@ -26,7 +26,7 @@ LEFT = ("/usr/sbin/cmgr-bpf", "/etc/default/cmgr-bpf", "/etc/default/pygraph", "
         "/etc/systemd/system/multi-user.target.wants/cmgr-bpf.service")
 
 
-def run(*words: object, timeout_s: float = 900) -> tuple[int, str]:
+def run(*words: object, timeout_s: float = 1800) -> tuple[int, str]:
     ended = subprocess.run([str(word) for word in words], text=True, check=False, timeout=timeout_s,
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT)
