@@ -114,7 +114,7 @@ def run_in_root(root: Root, log_name: str, binds: Mapping[Path, str], *command: 
 
 
 def main() -> int:
-    """Makes both."""
+    """Makes the guests' root and the image that their containers start from."""
     guest_root()
     base_image()
     return 0
