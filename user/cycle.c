@@ -16,20 +16,20 @@
 /* Somebody waits for the last pass, however long the interval is. */
 #define FINAL_NS (40 * NS_PER_S)
 
-static uint64_t act_deadline_ns(const struct governor *governor, bool final, bool last)
+static uint64_t act_deadline_ns(const struct governor *governor, bool final)
 {
 	if (final)
 		return governor->cycle_start_ns + FINAL_NS;
-	return governor_deadline_ns(governor, REAP_PERCENT) + (last ? LAST_EXTRA_NS : 0);
+	return governor_deadline_ns(governor, REAP_PERCENT) +
+	       (governor->last_cycle ? LAST_EXTRA_NS : 0);
 }
 
 static int act(struct governor *governor, bool final, struct window *window)
 {
-	bool last = final || governor->seq + 1 == governor->options->cycles;
 	const struct reap_turn turn = {
 		.seq = governor->seq + 1,
-		.deadline_ns = act_deadline_ns(governor, final, last),
-		.last = last,
+		.deadline_ns = act_deadline_ns(governor, final),
+		.last = governor->last_cycle,
 	};
 
 	if (governor->options->dry_run)
@@ -44,6 +44,7 @@ int cycle_run(struct governor *governor, bool final)
 	int err, report_err = 0;
 
 	governor->cycle_start_ns = boottime_ns();
+	governor->last_cycle = final || governor->seq + 1 == options->cycles;
 	err = reap_collect(governor->reaper, &window);
 	if (!err)
 		err = observe(governor, final, &window);

@@ -27,6 +27,7 @@ struct governor {
 	bool scheduled;		     /* the cron entry is there */
 
 	uint64_t cycle_start_ns; /* on CLOCK_BOOTTIME */
+	bool last_cycle;	 /* this one, of the run: after it comes no other */
 	uint64_t missed_ticks;	 /* since the last record */
 
 	/* observe/ */

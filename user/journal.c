@@ -115,8 +115,7 @@ static int sync_journal(const struct journal *journal)
 
 	if (dir_fd < 0 || fsync(journal->fd))
 		return -errno;
-	/* Some file systems cannot, and need not. */
-	return fsync(dir_fd) && errno != EINVAL && errno != ENOTSUP ? -errno : 0;
+	return sync_dir(dir_fd);
 }
 
 int journal_note(struct journal *journal, enum installed what, const char *path)

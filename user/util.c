@@ -121,6 +121,11 @@ static int write_all(int fd, const char *text, size_t size)
 	return 0;
 }
 
+int sync_dir(int fd)
+{
+	return fsync(fd) && errno != EINVAL && errno != ENOTSUP ? -errno : 0;
+}
+
 static int sync_dir_of(const char *path)
 {
 	_cleanup_free_ char *copy = strdup(path);
@@ -131,8 +136,7 @@ static int sync_dir_of(const char *path)
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	/* Some file systems cannot, and need not. */
-	return fsync(fd) && errno != EINVAL && errno != ENOTSUP ? -errno : 0;
+	return sync_dir(fd);
 }
 
 int replace_file(const char *path, const char *temporary, const char *text, unsigned int mode)

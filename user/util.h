@@ -64,6 +64,9 @@ int write_file(const char *path, const char *text, unsigned int mode);
 /* The same, by the temporary file @temporary. */
 int replace_file(const char *path, const char *temporary, const char *text, unsigned int mode);
 
+/* fsync of a folder: some file systems cannot, and need not. 0 or -errno. */
+int sync_dir(int fd);
+
 /* Writes @text to whatever @path is, as a shell's ">" does. 0 or -errno. */
 int overwrite_file(const char *path, const char *text, unsigned int mode);
 

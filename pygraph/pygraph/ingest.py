@@ -207,6 +207,7 @@ CYCLE: Spec = {
     "interval_ms": whole(0, 7 * 86_400_000),
     "cpus": whole(1, 65_536),
     "final": boolean,
+    "last": boolean,
     "no_removal": optional(MESSAGE),
     "memory_kib": fields(MEMORY),
     "containers": rows(CONTAINER),
@@ -215,7 +216,7 @@ CYCLE: Spec = {
     "self": fields(SELF),
     "dropped": COUNT,
 }
-ADDED = {"late": (), "dropped": 0}
+ADDED = {"late": (), "dropped": 0, "last": False}
 
 
 def check_cycle(value: Any) -> dict[str, Any]:

@@ -209,7 +209,7 @@ def insert_cycle(
     _insert_gone(connection, cycle, record["gone"])
     _count_cycle(connection, run, record["time"])
     late.apply(connection, run, record)
-    if record["final"]:
+    if record["last"] or record["final"]:   # older daemons tell only of a last pass
         # Nobody asks for the graphs of a run whose last records were sent after its end.
         connection.execute(update(runs).where(runs.c.id == run).values(finished=True))
     return True

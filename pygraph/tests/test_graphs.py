@@ -122,10 +122,11 @@ def test_finish_draws_the_files(filled: Filled, data_dir: Path) -> None:
     assert client.post("/api/v1/finish", json=KEY).status_code == 202
 
 
-def test_the_last_pass_finishes_its_run(filled: Filled) -> None:
+@pytest.mark.parametrize("word", ["final", "last"])
+def test_the_last_record_finishes_its_run(filled: Filled, word: str) -> None:
     client = filled(5)
     assert client.get("/api/v1/runs").get_json()[0]["finished"] is False
-    assert client.post("/api/v1/cycles", json=cycle(6, final=True)).status_code == 201
+    assert client.post("/api/v1/cycles", json=cycle(6, **{word: True})).status_code == 201
     wait_until(lambda: drawn(client) == list(GRAPH_NAMES))
     assert client.get("/api/v1/runs").get_json()[0]["finished"] is True
 

@@ -113,6 +113,7 @@ HOSTILE = [
     (["interval_ms"], -1),
     (["cpus"], 0),
     (["final"], 0),
+    (["last"], 0),
     (["no_removal"], False),
     (["memory_kib"], None),
     (["memory_kib"], []),

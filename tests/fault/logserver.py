@@ -89,6 +89,7 @@ class Reply:
     after: float = 0  # seconds
     cut: int | None = None  # the connection ends after so many bytes
     never: bool = False
+    error: str = ""
 
 
 @dataclass
@@ -150,7 +151,7 @@ class LogServer:
     @staticmethod
     async def _send(writer: asyncio.StreamWriter, reply: Reply) -> bool:
         await asyncio.sleep(1 << 30 if reply.never else reply.after)
-        text = b'{"stored":true}'
+        text = json.dumps({"error": reply.error}).encode() if reply.error else b'{"stored":true}'
         whole = (f"HTTP/1.1 {reply.status} x\r\nContent-Type: application/json\r\n"
                  f"Content-Length: {len(text)}\r\n\r\n").encode() + text
         writer.write(whole[:reply.cut])

@@ -50,6 +50,24 @@ def test_pygraph_is_down_for_three_cycles(folder: str) -> None:
           f"all stored once, in order; ended in {logged.seconds_to_end:.1f} s")
 
 
+def test_a_run_that_ended_while_pygraph_was_down_gets_its_graphs(folder: str) -> None:
+    async def scene() -> tuple[Logged, Logged, Pygraph]:
+        first = Logged(f"{folder}/ended/1", f"{folder}/ended/state", "")
+        pygraph = Pygraph(first.run.folder)
+        first.run.log_url = pygraph.url
+        await first.go(2)
+        await pygraph.start()
+        second = Logged(f"{folder}/ended/2", f"{folder}/ended/state", pygraph.url)
+        await second.go(1)
+        return first, second, pygraph
+
+    first, second, pygraph = play(scene())
+    assert unhealthy(first.run) + unhealthy(second.run) == []
+    assert [record["last"] for record in first.run.records] == [False, True]
+    assert [seq for _, seq in pygraph.stored()] == [1, 2, 1]
+    assert pygraph.ask("SELECT finished FROM runs") == [(1,), (1,)]
+
+
 def first_time(reply: Reply) -> object:
     return lambda attempt, record: reply if attempt == 1 else Reply(200)
 
@@ -106,7 +124,7 @@ def test_what_is_refused_is_set_aside_and_tried_at_the_next_start(folder: str, s
     place = f"{folder}/refused{status}"
 
     async def scene() -> tuple[Run, Run, LogServer]:
-        server = LogServer(lambda attempt, record: Reply(status, stores=False)
+        server = LogServer(lambda attempt, record: Reply(status, stores=False, error="seq is not \033 wanted")
                            if record["seq"] == 2 and attempt == 1 else Reply())
         await server.start()
         first = await Logged(f"{place}/1", f"{place}/state", server.url).go(3)
@@ -117,7 +135,8 @@ def test_what_is_refused_is_set_aside_and_tried_at_the_next_start(folder: str, s
 
     first, second, server = play(scene())
     assert unhealthy(first) + unhealthy(second) == []
-    assert first.stderr.count(f"refuses a record with status {status}") == 1
+    assert first.stderr.count(f"refuses a record with status {status}: seq is not \ufffd wanted; it is "
+                              f"kept in {place}/state/spool as {2:020}.rejected") == 1
     assert seqs(server.records) == [1, 3, 2, 1]
     assert spooled(f"{place}/state", "rejected") == spooled(f"{place}/state") == []
 

@@ -60,14 +60,24 @@ static void back_off(struct outbox *outbox)
 				     : report_limits()->backoff_most_ms;
 }
 
-static enum ship_result send_unlocked(struct outbox *outbox, const char *json)
+static enum ship_result send_unlocked(struct outbox *outbox, const char *json, long *ret_status)
 {
 	enum ship_result result;
 
 	pthread_mutex_unlock(&outbox->lock);
-	result = ship_record(&outbox->ship, json);
+	result = ship_record(&outbox->ship, json, ret_status);
 	pthread_mutex_lock(&outbox->lock);
 	return result;
+}
+
+static int set_aside_refused(struct outbox *outbox, uint64_t number, long status)
+{
+	_cleanup_free_ char *reason = ship_reason(&outbox->ship, status);
+
+	log_line("the log server %s refuses a record with %s; it is kept in %s as %020" PRIu64
+		 ".rejected",
+		 outbox->ship.url, reason ? reason : "an error", outbox->spool.dir, number);
+	return spool_reject(&outbox->spool, number);
 }
 
 /* 1 when the oldest record is sent or set aside, 0 when there is none, -errno. */
@@ -77,17 +87,19 @@ static int send_oldest(struct outbox *outbox)
 	_cleanup_free_ char *json = NULL;
 	enum ship_result result;
 	uint64_t number;
+	long status;
 	int err = spool_oldest(spool, &number, &json);
 
 	if (err <= 0)
 		return err;
 	spool->sending = number;
-	result = send_unlocked(outbox, json);
+	result = send_unlocked(outbox, json, &status);
 	spool->sending = 0;
 	if (result == SHIP_FAILED)
 		return -EAGAIN;
 	outbox->backoff_ms = 0;
-	err = result == SHIP_STORED ? spool_drop(spool, number) : spool_reject(spool, number);
+	err = result == SHIP_STORED ? spool_drop(spool, number)
+				    : set_aside_refused(outbox, number, status);
 	return err ? err : 1;
 }
 

@@ -171,6 +171,7 @@ static void add_head(cJSON *json, const struct record *record)
 	json_add_u64(json, "missed_ticks", record->missed_ticks);
 	json_add_u64(json, "cpus", window->cpus);
 	cJSON_AddBoolToObject(json, "final", record->final);
+	cJSON_AddBoolToObject(json, "last", record->last);
 	add_cut(json, "no_removal", window->distrust, RECORD_MESSAGE_LIMIT);
 	json_add_u64(json, "dropped", record->dropped);
 	add_memory(json, &window->memory);

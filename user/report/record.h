@@ -36,6 +36,7 @@ struct record {
 	const struct run *run;
 	uint64_t seq; /* from 1 */
 	bool final;   /* the last pass */
+	bool last;    /* no other of this run follows */
 	uint64_t missed_ticks;
 	uint64_t dropped;
 	const struct window *window;
@@ -54,6 +55,9 @@ struct record {
  * it could tell what came of its decisions; or "pending" when the engine was asked and had not answered
  * at the end of the cycle. What became of that is in "late" of a later record, once: [{seq (of the record
  * that told it as pending), id, name, decision, outcome}]. Meanwhile the container is "unsure" and kept.
+ *
+ * "final" tells that it is the last pass, whose window begins one reading earlier; "last", that it is the
+ * last record of its run: that pass, or the last of a fixed number of cycles.
  *
  * "missed_ticks" counts the cycles that were left out since the last record, because the machine slept or was
  * stopped, or the one before took so long: they are never caught up.

@@ -10,6 +10,7 @@
 #define CALL_TIMEOUT_MS	  30000L
 #define PROBE_TIMEOUT_MS  5000L
 #define FINISH_TIMEOUT_MS 3000L
+#define REASON_LIMIT	  300 /* bytes of what a server says */
 
 enum {
 	TOLD_DOWN = 1,
@@ -85,7 +86,7 @@ const char *ship_remedy(void)
 	for (i = 0; i < ARRAY_SIZE(units); i++)
 		if (!access(units[i], F_OK))
 			return "sudo systemctl start pygraph";
-	return "sudo docker run -d -p 127.0.0.1:8000:8000 -v /DIR:/data cmgr-pygraph";
+	return "sudo docker run -d -p 127.0.0.1:8000:8000 -v /srv/cmgr:/data cmgr-pygraph";
 }
 
 static void tell_down(struct ship *ship, const char *why)
@@ -150,22 +151,35 @@ static bool is_refusal(long status)
 	return status == 400 || status == 413 || status == 415 || status == 422;
 }
 
-enum ship_result ship_record(struct ship *ship, const char *json)
+enum ship_result ship_record(struct ship *ship, const char *json, long *ret_status)
 {
-	long status;
+	long status = 0;
 	int err = call(ship, "POST", "/api/v1/cycles", json, CALL_TIMEOUT_MS, &status);
 
+	*ret_status = status;
 	if (!err && (status == 200 || status == 201)) {
 		tell_up(ship);
 		return SHIP_STORED;
 	}
 	if (!err && is_refusal(status)) {
 		tell_up(ship);
-		log_line("the log server %s refuses a record with status %ld", ship->url, status);
 		return SHIP_REFUSED;
 	}
 	tell_failure(ship, err, status);
 	return SHIP_FAILED;
+}
+
+char *ship_reason(const struct ship *ship, long status)
+{
+	cJSON *reply = http_call_json(&ship->call);
+	const char *said =
+		cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reply, "error"));
+	_cleanup_free_ char *shown = said ? to_printable(said) : NULL;
+	char *reason = format_text("status %ld%s%.*s", status, shown ? ": " : "", REASON_LIMIT,
+				   shown ? shown : "");
+
+	cJSON_Delete(reply);
+	return reason;
 }
 
 int ship_finish(struct ship *ship, const struct run *run)

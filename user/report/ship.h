@@ -49,9 +49,15 @@ bool ship_is_down(const struct ship *ship);
 
 /*
  * Sends one record. What is wrong with the server is told on stderr once until it takes a record, and so
- * is that it does again.
+ * is that it does again. The status of a reply is in *ret_status, for ship_reason().
  */
-enum ship_result ship_record(struct ship *ship, const char *json);
+enum ship_result ship_record(struct ship *ship, const char *json, long *ret_status);
+
+/*
+ * Why the server refused the last record: "status 400: seq must be …", as it says; for a terminal. To be
+ * freed; NULL without memory.
+ */
+char *ship_reason(const struct ship *ship, long status);
 
 /* Asks for the final graphs of a run. 0 or -errno, with one line logged. */
 int ship_finish(struct ship *ship, const struct run *run);

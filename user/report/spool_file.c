@@ -132,8 +132,8 @@ int spool_file_append(const struct spool *spool, const struct spool_entry *entry
 						: write_at(fd, text, strlen(text), entry->size);
 	if (!err && fsync(fd))
 		err = -errno;
-	if (!err && !entry->size && fsync(spool->fd))
-		err = -errno;
+	if (!err && !entry->size)
+		err = sync_dir(spool->fd);
 	if (err && !entry->size)
 		unlinkat(spool->fd, name, 0);
 	else if (err && ftruncate(fd, (off_t)entry->size))
