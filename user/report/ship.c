@@ -172,8 +172,7 @@ enum ship_result ship_record(struct ship *ship, const char *json, long *ret_stat
 char *ship_reason(const struct ship *ship, long status)
 {
 	cJSON *reply = http_call_json(&ship->call);
-	const char *said =
-		cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reply, "error"));
+	const char *said = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reply, "error"));
 	_cleanup_free_ char *shown = said ? to_printable(said) : NULL;
 	char *reason = format_text("status %ld%s%.*s", status, shown ? ": " : "", REASON_LIMIT,
 				   shown ? shown : "");
