@@ -231,6 +231,7 @@ bench-packages:
 	$(Q)tests/host-packages bench
 
 bench-bpf: bench-packages bpf-file-system $(BUILD)/bench/hold $(BUILD)/bench/reading $(BUILD)/bench/ring
+	$(Q)$(MAKE) BUILD=$(BUILD)/few MAX_MARKS=2U $(BUILD)/few/bench/hold
 	$(Q)$(PYTHON) tests/bench/bpf.py $(BUILD)/bench $(ROUNDS) $(PARTS)
 
 $(BUILD)/bench/replay: $(addprefix $(BUILD)/,tests/bench/replay.o tests/world/world.o) \

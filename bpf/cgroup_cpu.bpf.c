@@ -139,7 +139,7 @@ int mark_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* Set once on_move_task runs: as a first fork shows, if no move does. */
+/* Set once on_move_task has told of a move. A birth shows nothing: a compiler may inline one call alone. */
 _Bool told_early;
 
 /*
@@ -149,7 +149,7 @@ _Bool told_early;
 SEC("fentry/cgroup_move_task")
 int BPF_PROG(on_move_task, struct task_struct *task, struct css_set *to)
 {
-	if (!told_early)
+	if (!told_early && task->se.sum_exec_runtime)
 		told_early = 1;
 	note_task(task, to->dfl_cgrp->kn->id);
 	return 0;

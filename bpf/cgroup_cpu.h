@@ -6,8 +6,8 @@
 #ifndef CMGR_CGROUP_CPU_H
 #define CMGR_CGROUP_CPU_H
 
-/* Longest path of an ended cgroup, its NUL included. */
-#define CGROUP_PATH_SIZE 512
+/* Longest path of an ended cgroup, its NUL included: the kernel's tracepoint cuts a longer one, too. */
+#define CGROUP_PATH_SIZE 1024
 
 /*
  * Value of the map "cgroup_cpu" (key: __u64 cgroup id). Per CPU; a reader adds up the CPUs.

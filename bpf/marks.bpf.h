@@ -138,9 +138,23 @@ static __always_inline _Bool place_mark(struct task_struct *task, __u64 ran_ns, 
 	return 1;
 }
 
+/*
+ * Whether the place of the first thread's PID leads to the first thread's mark. Where it does not, no other
+ * thread may have its mark in the array: in an exec, in which it takes that PID, it would not be found.
+ */
+static __always_inline _Bool leads_to_first(struct task_struct *task)
+{
+	struct mark *place;
+
+	if (task->pid == task->tgid)
+		return 1;
+	place = mark_place((__u32)task->tgid);
+	return place && heir_pid(place) == (__u32)task->tgid;
+}
+
 static __always_inline void make_mark(struct task_struct *task, __u64 ran_ns, __u64 waited_ns)
 {
-	if (!place_mark(task, ran_ns, waited_ns))
+	if (!leads_to_first(task) || !place_mark(task, ran_ns, waited_ns))
 		store_mark(task, ran_ns, waited_ns);
 }
 
@@ -172,6 +186,17 @@ static __always_inline void free_mark(struct task_struct *task, struct mark *mar
 	__sync_val_compare_and_swap(&mark->task, (__u64)task, left);
 }
 
+/* With the moves that are still to be charged; a mark that is there already does not know of them. */
+static __always_inline void move_to_storage(struct task_struct *task, struct mark *from)
+{
+	struct mark more = *from, *to;
+
+	to = bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!to || to->moves != from->moves)
+		count_lost(LOST_MOVE, 1);
+	from->task = MARK_FREE;
+}
+
 /*
  * A thread other than the first has done an exec: it has the PID of the first, which has its own, and
  * is dead. The mark of the thread goes to the place of the other's, or to task storage.
@@ -186,8 +211,7 @@ static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 	/* It may have got one in storage meanwhile: by that it has been charged since. */
 	if (!to || first == MARK_TAKEN || (first != MARK_FREE && heir_pid(to) != old_pid) ||
 	    bpf_task_storage_get(&more_marks, task, 0, 0)) {
-		store_mark(task, from->ran_ns, from->waited_ns);
-		from->task = MARK_FREE;
+		move_to_storage(task, from);
 		return;
 	}
 	/* Until all is there, it is found where it is. */

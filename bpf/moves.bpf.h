@@ -57,7 +57,9 @@ static __noinline int note_move(struct mark *mark, __u64 task, __u64 to_id, __u6
 		return 0;
 	}
 	mark->css_set = css_set;
-	__sync_fetch_and_add(&mark->moves, 1); /* the note is there before it is told of */
+	/* The note is there before it is told of: an addition whose result is used is a barrier, too. */
+	if (__sync_fetch_and_add(&mark->moves, 1) != (__u32)key.nth)
+		count_lost(LOST_MOVE, 1);
 	mark->cgroup_id = to_id;
 	return 0;
 }
@@ -142,6 +144,8 @@ static __noinline int end_moves(__u64 task, struct mark *mark, _Bool charging)
 
 		if (move && charging)
 			charge_move(move, mark);
+		else if (charging)
+			count_lost(LOST_MOVE, 1);
 		bpf_map_delete_elem(&moves, &key);
 	}
 	return 0;

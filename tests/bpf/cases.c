@@ -31,16 +31,22 @@ void case_spin(struct test *test)
 	one(test, load_spin, 0, 0);
 }
 
-/* A thread changes its PID in the middle of an exec, while it has to leave its CPU to another. */
+/*
+ * A thread changes its PID in the middle of an exec, while it has to leave its CPU to another: one that
+ * spins, or one that is in an exec, too.
+ */
 void case_exec(struct test *test)
 {
 	struct group *group = make_group(test, NULL, "exec"),
 		     *spin = make_group(test, NULL, "spin");
-	pid_t other = load_start(load_spin, 0, spin->folder, 0), pid;
+	pid_t other = load_start(load_spin, 0, spin->folder, 0), pids[2];
+	size_t i;
 
 	begin(test);
-	pid = load_start(load_exec, EXECS, group->folder, 0);
-	load_wait(pid);
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		pids[i] = load_start(load_exec, EXECS, group->folder, 0);
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		load_wait(pids[i]);
 	end_window(test);
 	load_stop(other);
 	end(test);
@@ -175,12 +181,7 @@ void case_move(struct test *test)
 void case_threads(struct test *test)
 {
 	test->idle_by_turns = true;
-#ifdef MAX_MARKS
-	(void)load_threads;
-	tell_absent(test, "a thread whose mark is in task storage is counted as a lost move");
-#else
 	move_about(test, load_threads, 3);
-#endif
 }
 
 void case_nested(struct test *test)

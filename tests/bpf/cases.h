@@ -8,7 +8,8 @@
 #include "ledger.h"
 #include "observe/cgroup_cpu.h"
 
-#define MAX_GROUPS 64
+#define MAX_GROUPS    64
+#define ENDS_THAT_FIT 8 /* into the map of case_ends() */
 
 /*
  * Both accounts of a cgroup at a reading. The kernel's is read before ours and after it: the test may have
@@ -42,7 +43,7 @@ struct test {
 	bool emulated;	    /* interrupts are late */
 	bool idle_by_turns; /* what runs sleeps now and then, or waits for another */
 	bool uncertain;	    /* CPUs come and go: no sum over all of them */
-	unsigned int lines, missed;
+	unsigned int lines, missed, unjudged;
 };
 
 /* Prints a line; a MISS when @ours and @kernel differ by more than @allowed_ns. */
@@ -85,6 +86,8 @@ void case_deadline(struct test *test);
 void case_hotplug(struct test *test);
 void case_waited(struct test *test);
 void case_lives(struct test *test);
+void case_ends(struct test *test);
+void case_moves(struct test *test);
 void case_full(struct test *test);
 void case_old(struct test *test);
 void case_all(struct test *test);

@@ -17,6 +17,9 @@
 #define LIFE_MS	 100 /* of CPU time: about 200 ms with two on a CPU */
 #define BURST_MS 50
 #define BURSTS	 20
+#define ENDS	 20
+#define MOVES	 40 /* more than are noted for a task that does not leave its CPU meanwhile */
+#define TRIES	 10
 
 struct life {
 	char *folder;
@@ -138,5 +141,59 @@ void case_full(struct test *test)
 		tell_missed(test, "nothing was lost, though the map is small");
 	tell(test, "fit+lost", ours_ns + lost_ns, kernel_ns(&parent->last) - was_ns,
 	     ledger_tick_ns());
+	end(test);
+}
+
+/* More cgroups end than fit into the map: each is reported, or counted. */
+void case_ends(struct test *test)
+{
+	uint64_t lost;
+	unsigned int i;
+
+	begin(test);
+	lost = test->reading.lost[LOST_END];
+	for (i = 0; i < ENDS; i++) {
+		_cleanup_free_ char *folder = format_text("%s/end%u", test->root, i);
+
+		if (!folder || mkdir(folder, 0755) || rmdir(folder))
+			err(1, "%s", folder);
+	}
+	cpu_reading_free(&test->reading);
+	begin(test);
+	lost = test->reading.lost[LOST_END] - lost;
+	if (test->reading.ended_count != ENDS_THAT_FIT || lost != ENDS - ENDS_THAT_FIT)
+		tell_missed(test, "an ended cgroup is neither reported nor counted as lost");
+	printf("%-9s %zu reported, %llu lost\n", test->name, test->reading.ended_count,
+	       (unsigned long long)lost);
+	test->lines++;
+	end(test);
+}
+
+/* Moves that are too many for one slice are counted, and no time is lost by them. */
+void case_moves(struct test *test)
+{
+	struct group *parent = make_group(test, NULL, "parent");
+	struct group *a = make_group(test, parent, "a"), *b = make_group(test, parent, "b");
+	pid_t pid = load_start(load_alone, 0, a->folder, 1);
+	uint64_t was, lost = 0;
+	unsigned int i, n;
+
+	usleep(100000);
+	begin(test);
+	was = test->reading.lost[LOST_MOVE];
+	for (i = 0; i < TRIES && !lost; i++) {
+		for (n = 0; n < MOVES; n++)
+			if (load_move(pid, n % 2 ? a->folder : b->folder))
+				tell_missed(test, "cannot move the process");
+		cpu_reading_free(&test->reading);
+		begin(test);
+		lost = test->reading.lost[LOST_MOVE] - was;
+	}
+	if (!lost)
+		tell_missed(test, "no move was counted as lost");
+	printf("%-9s %llu of %u moves lost\n", test->name, (unsigned long long)lost, i * MOVES);
+	tell(test, "all", a->last.ours_ns + b->last.ours_ns, kernel_ns(&parent->last),
+	     2 * ledger_tick_ns());
+	load_stop(pid);
 	end(test);
 }

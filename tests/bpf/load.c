@@ -179,6 +179,15 @@ void load_fifo(uint64_t argument)
 	}
 }
 
+void load_alone(uint64_t argument)
+{
+	struct sched_param param = {.sched_priority = 1};
+
+	if (sched_setscheduler(0, SCHED_FIFO, &param))
+		err(1, "SCHED_FIFO");
+	load_spin(argument);
+}
+
 void load_deadline(uint64_t argument)
 {
 	struct deadline_attr attr = {

@@ -20,6 +20,7 @@ load_body load_threads;	 /* @argument threads that spin for ever */
 load_body load_short;	 /* @argument processes of a millisecond each, one after the other */
 load_body load_storm;	 /* for @argument ms: processes that end at once */
 load_body load_rest;	 /* for ever: what all others leave of a CPU */
+load_body load_alone;	 /* for ever, in real time: it leaves its CPU to hardly anybody */
 load_body load_fifo;	 /* for ever: half of the time as a real-time task */
 load_body load_deadline; /* for ever: 3 ms in 10 as a deadline task */
 load_body load_burst;	 /* spins for @argument ms of its own CPU time */

@@ -37,8 +37,6 @@ struct cpu_reading {
 struct cgroup_cpu_sizes {
 	uint32_t cgroups;
 	uint32_t ended;
-	uint32_t
-		marks; /* tasks with smaller PIDs (modulo 65536) are found fast, others by task storage */
 };
 
 /* What the program itself cost since it was loaded; all 0 while kernel.bpf_stats_enabled is 0. */

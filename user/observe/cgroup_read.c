@@ -166,16 +166,17 @@ static int read_lost(const struct cgroup_cpu_source *source, struct cpu_reading 
 }
 
 /*
- * Runs that the kernel left out, because the program was running on that CPU. Those of on_newtask are
- * not among them: on_wakeup_new makes up for it, and where it cannot, the task is lost and counted.
+ * Runs that the kernel left out, because the program was running on that CPU. Those of on_newtask and of
+ * on_exec, which from Linux 7.3 on another task may interrupt, are not among them: on_wakeup_new makes up
+ * for a birth, and where it cannot, the task is lost and counted; after an exec that was not told of, the
+ * mark is found where it was.
  */
 static int read_missed(const struct cgroup_cpu_source *source, uint64_t *ret)
 {
 	const struct bpf_program *attached[] = {
-		source->skel->progs.on_switch,	  source->skel->progs.on_wakeup_new,
-		source->skel->progs.on_free,	  source->skel->progs.on_move,
-		source->skel->progs.on_rmdir,	  source->skel->progs.on_exec,
-		source->skel->progs.on_move_task,
+		source->skel->progs.on_switch, source->skel->progs.on_wakeup_new,
+		source->skel->progs.on_free,   source->skel->progs.on_move,
+		source->skel->progs.on_rmdir,  source->skel->progs.on_move_task,
 	};
 	size_t i;
 

@@ -8,7 +8,8 @@
 
 /*
  * How far the module's CPU time of a container may exceed what BPF charged to it: the kernel brings
- * the time of a running task up to date each tick (10 ms at most), and its reading begins before
+ * the time of a running task up to date each tick (10 ms at most; on a CPU without ticks, nohz_full, each
+ * second, so that a container there may be unsure for a window), and its reading begins before
  * BPF's: what ran between the two at the beginning of the window is in the module's alone.
  */
 #define TICK_NS	       (10 * NS_PER_MS)

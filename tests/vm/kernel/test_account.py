@@ -10,7 +10,7 @@ EXACT = guest.HOME / "build" / "exact"
 WINDOW_S = int(guest.word("cmgr.window") or 10)
 MINUTE_S = 60
 CASES = ("spin", "weights", "short", "storm", "migrate", "move", "threads", "nested", "rt", "exec",
-         "deadline", "hotplug", "waited", "lives", "old", "all", "full")
+         "deadline", "hotplug", "waited", "lives", "old", "all", "full", "ends", "moves")
 # The same with so few places that nearly every task is found by task storage.
 EXACT_FEW = guest.HOME / "build" / "few" / "exact"
 
@@ -32,13 +32,15 @@ def test_account_equals_the_kernels() -> None:
 
 
 def test_account_over_a_minute() -> None:
-    out = _exact("--seconds", WINDOW_S, "--windows", -(-MINUTE_S // WINDOW_S), "all")
-    assert len(re.findall(r"over all", out)) == 6
+    out = _exact("--seconds", WINDOW_S, "--windows", -(-MINUTE_S // WINDOW_S),
+                 "all", "migrate", "move")
+    assert len(re.findall(r"over all", out)) == 6 + 2 + 2
 
 
 def test_account_by_task_storage() -> None:
     """As where PIDs collide. Not a storm of births: from 7.3 on some may be missed, and are counted."""
-    _exact("--seconds", 3, "migrate", "nested", "rt", "exec", "waited", program=EXACT_FEW)
+    _exact("--seconds", 3, "migrate", "move", "threads", "nested", "rt", "exec", "waited",
+           program=EXACT_FEW)
 
 
 def test_two_capabilities_suffice_for_the_program() -> None:
