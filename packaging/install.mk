@@ -55,10 +55,14 @@ install-pygraph:
 	$(Q)[ -e "$(DESTDIR)$(SYSCONFDIR)/default/pygraph" ] || \
 		install -D -m 640 packaging/pygraph.default "$(DESTDIR)$(SYSCONFDIR)/default/pygraph"
 
-# Settings and data stay, as with a package that is removed and not purged.
+# Settings and data stay, as with a package that is removed and not purged. A unit that is not there would
+# have systemctl refuse the whole call.
 uninstall:
 	$(call say,REMOVE,$(DESTDIR)$(SBINDIR)/cmgr-bpf)
-	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl -q disable --now cmgr-bpf.service pygraph.service || :)
+	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || for unit in cmgr-bpf pygraph; do \
+		! [ -e $(UNITDIR)/$$unit.service ] || systemctl -q disable --now $$unit.service || exit; done)
+	$(if $(DESTDIR),,$(Q)! [ -x $(SBINDIR)/cmgr-bpf ] || $(SBINDIR)/cmgr-bpf cleanup || [ $$? -ne 4 ])
+	$(if $(DESTDIR),,$(Q)! command -v modprobe >/dev/null || modprobe -q -r sysinfo || :)
 	$(if $(DESTDIR),,$(Q)! command -v dkms >/dev/null || dkms remove cmgr-bpf/$(VERSION) --all || :)
 	$(Q)rm -f $(patsubst %,"$(DESTDIR)%",$(DAEMON_FILES) $(MODULE_LOAD) $(UNITDIR)/pygraph.service)
 	$(Q)rm -rf "$(DESTDIR)$(MODULE_SOURCE)" "$(DESTDIR)$(DATADIR)/pygraph"

@@ -1,5 +1,6 @@
 """What `make install` puts where, what the units may do, and that texts name every option."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,45 @@ def make(*words: str) -> None:
 
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+# In a mount namespace, with what is there empty, and the folder of the programs that only tell that they were
+# called before the others.
+ALONE = """
+for place in /run /usr/src /usr/local /var/lib /etc/cron.d /sys; do
+    ! [ -d $place ] || mount -t tmpfs none $place
+done
+mkdir -p /run/systemd/system && PATH=$1:$PATH && eval "$2"
+"""
+
+
+class Host:
+    """A script run as if by root on a host; each program that it calls tells it in a line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.programs = folder / "programs"
+        self.programs.mkdir()
+        self.log = folder / "called"
+        for name in ("systemctl", "dkms", "modprobe", "modinfo", "dpkg"):
+            self.answer(name, "exit 0")
+
+    def answer(self, name: str, script: str) -> None:
+        (self.programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{self.log}\n{script}\n')
+        (self.programs / name).chmod(0o755)
+
+    def run(self, script: str) -> "subprocess.CompletedProcess[str]":
+        self.log.write_text("")
+        namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+        return subprocess.run([*namespace, "sh", "-ec", ALONE, "sh", self.programs, script],
+                              cwd=CHECKOUT, text=True, check=False, capture_output=True, timeout=120)
+
+    def called(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
 
 
 @pytest.fixture(scope="module", params=["/usr", "/usr/local"])
@@ -60,6 +100,27 @@ def test_settings_are_kept_and_uninstall_leaves_them_alone(tmp_path: Path) -> No
     assert (tmp_path / "etc/default/cmgr-bpf").read_text() == "mine"
     make("uninstall", f"DESTDIR={tmp_path}")
     assert files(tmp_path) == {"etc/default/cmgr-bpf"}
+
+
+def test_uninstall_ends_what_runs_first(host: Host) -> None:
+    host.answer("cleanup", "exit $CODE")
+    install = ("make -s install-daemon install-module install-pygraph; "
+               "cp \"$1/cleanup\" /usr/local/sbin/cmgr-bpf; ")
+    units = "/usr/local/lib/systemd/system"
+    for code in (0, 1):     # 1: there is an engine, and it fails
+        ended = host.run(f"{install} rm {units}/pygraph.service; export CODE={code}; "
+                         "make -s uninstall; ls /usr/local/sbin /usr/src")
+        assert (ended.returncode, ended.stdout.split()[-2:]) == (0, ["/usr/local/sbin:", "/usr/src:"])
+        assert host.called() == [
+            "systemctl -q disable --now cmgr-bpf.service", "cleanup cleanup", "modprobe -q -r sysinfo",
+            f"dkms remove cmgr-bpf/{release()} --all", "systemctl daemon-reload"]
+    ended = host.run(f"{install} export CODE=0; make -s uninstall")
+    assert ended.returncode == 0 and [line for line in host.called() if "disable" in line] == [
+        f"systemctl -q disable --now {name}.service" for name in ("cmgr-bpf", "pygraph")]
+    # A daemon that was started by hand goes on, and all that is its own stays.
+    ended = host.run(f"{install} export CODE=4; ! make -s uninstall && ls /usr/local/sbin")
+    assert ended.returncode == 0 and ended.stdout.split()[-1] == "cmgr-bpf"
+    assert host.called()[-1] == "cleanup cleanup"
 
 
 @pytest.mark.parametrize("name", ["cmgr-bpf", "pygraph"])
