@@ -39,8 +39,9 @@ class Host:
         self.programs = folder / "programs"
         self.programs.mkdir()
         self.log = folder / "called"
-        for name in ("systemctl", "dkms", "modprobe", "modinfo", "dpkg"):
+        for name in ("systemctl", "dkms", "modprobe"):
             self.answer(name, "exit 0")
+        self.answer("dpkg", "exit 1")   # nothing here is of a package
 
     def answer(self, name: str, script: str) -> None:
         (self.programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{self.log}\n{script}\n')
@@ -53,7 +54,8 @@ class Host:
                               cwd=CHECKOUT, text=True, check=False, capture_output=True, timeout=120)
 
     def called(self) -> list[str]:
-        return self.log.read_text().splitlines()
+        lines = self.log.read_text().splitlines()
+        return [line for line in lines if not line.startswith("dpkg ")]
 
 
 @pytest.fixture
@@ -121,6 +123,15 @@ def test_uninstall_ends_what_runs_first(host: Host) -> None:
     ended = host.run(f"{install} export CODE=4; ! make -s uninstall && ls /usr/local/sbin")
     assert ended.returncode == 0 and ended.stdout.split()[-1] == "cmgr-bpf"
     assert host.called()[-1] == "cleanup cleanup"
+
+
+@pytest.mark.parametrize("target", ["install", "uninstall"])
+def test_what_is_of_a_package_is_left_alone(host: Host, tmp_path: Path, target: str) -> None:
+    host.answer("dpkg", "case $2 in /usr/src/cmgr-bpf-\\*/*) exit 0; esac; exit 1")
+    ended = host.run(f"make -s {target} || ls -R /usr/src /usr/local && exit 1")
+    assert ended.stdout.split() == ["/usr/local:", "/usr/src:"] and host.called() == []
+    assert "sudo apt-get purge cmgr-bpf cmgr-bpf-dkms\n" in ended.stderr
+    make(target, f"DESTDIR={tmp_path}/elsewhere")
 
 
 @pytest.mark.parametrize("name", ["cmgr-bpf", "pygraph"])
