@@ -28,8 +28,10 @@ not-packaged:
 	$(if $(DESTDIR),,$(Q)! dpkg -S '/usr/src/cmgr-bpf-*/dkms.conf' >/dev/null 2>&1 || \
 		{ echo 'the Debian packages are installed here; first run: sudo apt-get purge cmgr-bpf cmgr-bpf-dkms' >&2; exit 1; })
 
+# What DKMS has built of a version it would install again, whatever the source has become.
 install: install-daemon install-module
-	$(if $(DESTDIR),,$(Q)if command -v dkms >/dev/null; then dkms install --force cmgr-bpf/$(VERSION); else \
+	$(if $(DESTDIR),,$(Q)if command -v dkms >/dev/null; then \
+		dkms remove cmgr-bpf/$(VERSION) --all >/dev/null 2>&1; dkms install --force cmgr-bpf/$(VERSION); else \
 		echo '  SKIP     DKMS is not installed: the module is not built; see README'; fi)
 	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl daemon-reload)
 

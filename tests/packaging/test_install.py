@@ -125,6 +125,32 @@ def test_uninstall_ends_what_runs_first(host: Host) -> None:
     assert host.called()[-1] == "cleanup cleanup"
 
 
+def test_a_module_of_the_same_version_is_built_again(host: Host) -> None:
+    host.answer("dkms", "[ $1 = install ]")
+    assert host.run("make -s install").returncode == 0
+    assert host.called()[:2] == [f"dkms remove cmgr-bpf/{release()} --all",
+                                 f"dkms install --force cmgr-bpf/{release()}"]
+
+
+@pytest.mark.parametrize("loaded,installed,calls", [
+    (None, None, ["modprobe sysinfo"]),
+    ("A1", None, ["modprobe sysinfo"]),     # by insmod, of a checkout
+    (None, "A1", ["modprobe sysinfo"]),
+    ("A1", "A1", ["modprobe sysinfo"]),
+    ("A1", "B2", ["modprobe -r sysinfo", "modprobe sysinfo"]),
+])
+def test_the_service_loads_the_module_that_is_installed(
+        host: Host, loaded: str | None, installed: str | None, calls: list[str]) -> None:
+    host.answer("modinfo", f"echo {installed}" if installed else "exit 1")
+    unit = (CHECKOUT / "packaging/systemd/cmgr-bpf.service").read_text().replace("\\\n", " ")
+    command = re.search("^ExecStartPre=-[+](.*)$", unit, re.M)[1].replace("$$", "$")
+    if loaded:
+        command = (f"mkdir -p /sys/module/sysinfo; echo {loaded} >/sys/module/sysinfo/srcversion; "
+                   f"{command}")
+    assert host.run(command).returncode == 0
+    assert host.called() == ["modinfo -F srcversion sysinfo", *calls]
+
+
 @pytest.mark.parametrize("target", ["install", "uninstall"])
 def test_what_is_of_a_package_is_left_alone(host: Host, tmp_path: Path, target: str) -> None:
     host.answer("dpkg", "case $2 in /usr/src/cmgr-bpf-\\*/*) exit 0; esac; exit 1")

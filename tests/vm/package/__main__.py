@@ -19,6 +19,7 @@ NAMES = ("cmgr-bpf", "cmgr-bpf-dkms", "pygraph")
 SETTINGS = Path("/etc/default/cmgr-bpf")
 ENTRY = Path("/etc/cron.d/cmgr-bpf")
 PINS = Path("/sys/fs/bpf/cmgr")
+MODULE = Path("/sys/module/sysinfo/srcversion")
 PAGE = "http://127.0.0.1:8000"
 LEFT = ("/usr/sbin/cmgr-bpf", "/etc/default/cmgr-bpf", "/etc/default/pygraph", "/var/lib/cmgr-bpf",
         "/run/cmgr-bpf", "/var/lib/pygraph", "/var/lib/private/pygraph", "/usr/share/pygraph",
@@ -138,12 +139,17 @@ def upgrades(checks: Checks) -> None:
         must("dpkg-deb", "-R", package, tree)
         control = tree / "DEBIAN" / "control"
         control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+1", control.read_text()))
+        for source in tree.glob("usr/src/*/sysinfo.c"):
+            source.write_text(source.read_text() + "MODULE_INFO(test, \"newer\");\n")
         must("dpkg-deb", "-b", tree, folder / package.name)
-    before = show("MainPID")
+    before, module = show("MainPID"), MODULE.read_text()
     must("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "-i",
          *folder.glob("*.deb"))
     wait_for("the daemon", lambda: active("cmgr-bpf") and show("MainPID") != before, 120)
     checks.check("upgraded, the new one runs", active("cmgr-bpf"))
+    loaded, built = MODULE.read_text().strip(), must("modinfo", "-F", "srcversion", "sysinfo").strip()
+    checks.check("and so does the new module", module.strip() != loaded == built,
+                 f"before {module.strip()}, loaded {loaded}, installed {built}")
     wait_for("the page", lambda: len(rows("runs")) > 1, 120)
     checks.check("and what was stored is there", True)
 
