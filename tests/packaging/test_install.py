@@ -160,6 +160,40 @@ def test_what_is_of_a_package_is_left_alone(host: Host, tmp_path: Path, target: 
     make(target, f"DESTDIR={tmp_path}/elsewhere")
 
 
+def script(name: str) -> str:
+    """Of the Debian packages."""
+    return (CHECKOUT / "packaging/debian" / name).read_text()
+
+
+@pytest.mark.parametrize("code,ends", [(0, 0), (1, 0), (3, 0), (4, 1)])
+def test_the_package_is_not_removed_below_a_daemon(host: Host, code: int, ends: int) -> None:
+    host.answer("cmgr-bpf", f"exit {code}")
+    prerm = script("cmgr-bpf.prerm").replace("/usr/sbin/", "")
+    assert host.run(f"set -- upgrade; {prerm}").returncode == 0 and host.called() == []
+    ended = host.run(f"set -- remove; {prerm}")
+    assert ended.returncode == ends and host.called() == ["cmgr-bpf cleanup"]
+    assert ("and then remove the package" in ended.stderr) == (code == 4)
+
+
+@pytest.mark.parametrize("runs,lock", [(True, "$daemon"), (False, "$daemon"), (False, "$$"), (False, "")])
+def test_what_a_daemon_uses_is_not_purged(host: Host, runs: bool, lock: str) -> None:
+    begin = f"""
+        mkdir -p /var/lib/cmgr-bpf/spool /run/cmgr-bpf
+        cp "$(command -v sleep)" /run/cmgr-bpf/cmgr-bpf
+        /run/cmgr-bpf/cmgr-bpf 60 >/dev/null 2>&1 & daemon=$!
+        until [ "$(cat /proc/$daemon/comm)" = cmgr-bpf ]; do :; done
+        {"" if runs else "kill $daemon; wait $daemon || :"}
+        echo {lock} >/run/cmgr-bpf/lock
+        """
+    end = "ls -d /var/lib/cmgr-bpf /run/cmgr-bpf 2>/dev/null || :; kill $daemon 2>/dev/null || :"
+    ended = host.run(begin + f"set -- purge\n{script('cmgr-bpf.postrm')}" + end)
+    assert ended.returncode == 0, ended
+    assert ended.stdout.split() == (["/run/cmgr-bpf", "/var/lib/cmgr-bpf"] if runs else [])
+    assert ("rm -r /var/lib/cmgr-bpf" in ended.stderr) == runs
+    ended = host.run(begin + f"set -- remove\n{script('cmgr-bpf-dkms.prerm')}" + end)
+    assert ended.returncode == 0 and host.called() == ([] if runs else ["modprobe -q -r sysinfo"])
+
+
 @pytest.mark.parametrize("name", ["cmgr-bpf", "pygraph"])
 def test_units_are_confined(installed: Path, prefix: str, name: str) -> None:
     if not shutil.which("systemd-analyze"):

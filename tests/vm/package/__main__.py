@@ -154,6 +154,23 @@ def upgrades(checks: Checks) -> None:
     checks.check("and what was stored is there", True)
 
 
+def stays(checks: Checks) -> None:
+    """While a daemon that was started by hand runs."""
+    must("systemctl", "stop", "cmgr-bpf")
+    with subprocess.Popen(["cmgr-bpf", "--no-cron", "--no-log"], stdout=subprocess.DEVNULL) as daemon:
+        try:
+            wait_for("the daemon", (PINS / "cgroup_cpu").exists, 60)
+            code, told = run("dpkg", "--purge", "cmgr-bpf")
+            checks.check("not purged while a daemon runs", code and "end the one that runs" in told, told)
+            kept = [path for path in ("/proc/sysinfo", "/var/lib/cmgr-bpf", "/run/cmgr-bpf/lock",
+                                      "/usr/sbin/cmgr-bpf") if Path(path).exists()]
+            checks.equal("and what it uses is there", len(kept), 4)
+            checks.equal("it goes on", daemon.poll(), None)
+        finally:
+            daemon.terminate()
+        checks.equal("and ends well", daemon.wait(60), 0)
+
+
 def goes(checks: Checks) -> None:
     must("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-qy", *NAMES)
     left = [path for path in LEFT if Path(path).exists() or Path(path).is_symlink()]
@@ -165,7 +182,7 @@ def goes(checks: Checks) -> None:
 def main() -> int:
     checks = Checks()
     try:
-        for part in (installs, governs, survives, schedules, upgrades, goes):
+        for part in (installs, governs, survives, schedules, upgrades, stays, goes):
             print(f"\n{part.__name__}", flush=True)
             part(checks)
     except (NeverHeld, RuntimeError, subprocess.SubprocessError) as error:
