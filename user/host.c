@@ -115,12 +115,40 @@ static void look_at_security(const char *root, struct host *host)
 	host->signed_only = host->lockdown != LOCKDOWN_NONE || (enforce && enforce[0] == 'Y');
 }
 
+static bool may_any(const char *root, const char *const *paths, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (may(root, paths[i], X_OK))
+			return true;
+	return false;
+}
+
+/* What commands can mend it. */
+static void look_at_programs(const char *root, struct host *host)
+{
+	static const char *const docker[] = {"/usr/bin/dockerd", "/usr/sbin/dockerd",
+					     "/usr/local/bin/dockerd", "/snap/bin/dockerd"};
+	static const char *const grubby[] = {"/usr/sbin/grubby", "/usr/bin/grubby"};
+
+	host->installer = may(root, "/usr/bin/apt-get", X_OK)  ? INSTALLER_APT
+			  : may(root, "/usr/bin/dnf", X_OK)    ? INSTALLER_DNF
+			  : may(root, "/usr/bin/pacman", X_OK) ? INSTALLER_PACMAN
+							       : INSTALLER_NONE;
+	host->has_update_grub =
+		may(root, "/usr/sbin/update-grub", X_OK) && may(root, "/etc/default/grub", F_OK);
+	host->has_grubby = may_any(root, grubby, ARRAY_SIZE(grubby));
+	host->has_docker = may_any(root, docker, ARRAY_SIZE(docker));
+}
+
 void host_look(const char *root, const char *sysinfo, struct host *ret)
 {
 	*ret = (struct host){.is_root = !geteuid()};
 	look_at_kernel(root, ret);
 	look_at_mounts(root, ret);
 	look_at_security(root, ret);
+	look_at_programs(root, ret);
 	ret->has_btf = may(root, "/sys/kernel/btf/vmlinux", R_OK);
 	ret->has_cron = may(root, SCHEDULE_DIR, W_OK | X_OK);
 	ret->has_sysinfo = may(root, sysinfo, F_OK);

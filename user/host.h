@@ -12,6 +12,13 @@ enum cgroup_layout {
 	CGROUPS_V2,
 };
 
+enum installer {
+	INSTALLER_NONE,
+	INSTALLER_APT,
+	INSTALLER_DNF,
+	INSTALLER_PACMAN,
+};
+
 enum lockdown {
 	LOCKDOWN_NONE,
 	LOCKDOWN_INTEGRITY,
@@ -26,6 +33,9 @@ struct host {
 	enum lockdown lockdown;
 	bool secure_boot;
 	bool signed_only; /* the kernel refuses modules without a signature that it knows */
+	enum installer installer;
+	bool has_update_grub, has_grubby;
+	bool has_docker; /* its daemon is installed */
 	bool has_btf, has_bpffs, has_cron;
 	bool has_sysinfo, may_read_sysinfo; /* the module's file */
 	bool has_module;		    /* it is installed for this kernel */
