@@ -35,7 +35,8 @@ install: install-daemon install-module
 		echo '  SKIP     DKMS is not installed: the module is not built; see README'; fi)
 	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl daemon-reload)
 
-install-daemon: not-packaged cmgr-bpf
+install-daemon: not-packaged
+	$(Q)$(as_user) $(MAKE) cmgr-bpf
 	$(call say,INSTALL,$(DESTDIR)$(SBINDIR)/cmgr-bpf)
 	$(Q)install -D -m 755 cmgr-bpf "$(DESTDIR)$(SBINDIR)/cmgr-bpf"
 	$(call put,644,packaging/systemd/cmgr-bpf.service,$(UNITDIR)/cmgr-bpf.service)
@@ -97,7 +98,8 @@ deb: deb-tree
 	$(Q)cd $(DEB_TREE) && dpkg-buildpackage -us -uc -b >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }
 	$(Q)ls $(DEB)/*.deb
 
-test-deb: deb-tree
+test-deb:
+	$(Q)$(as_user) $(MAKE) deb-tree
 	$(Q)tests/host-packages deb-test
 	$(Q)$(PYTHON) tests/packaging/deb $(DEB)
 

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
@@ -158,6 +160,41 @@ def test_what_is_of_a_package_is_left_alone(host: Host, tmp_path: Path, target: 
     assert ended.stdout.split() == ["/usr/local:", "/usr/src:"] and host.called() == []
     assert "sudo apt-get purge cmgr-bpf cmgr-bpf-dkms\n" in ended.stderr
     make(target, f"DESTDIR={tmp_path}/elsewhere")
+
+
+@pytest.mark.parametrize("target,built", [
+    ("install", "cmgr-bpf"), ("exact", "build/exact"), ("test-deb", "deb-tree"),
+    ("bench-bpf", "build/bench/hold build/bench/reading build/bench/ring"),
+])
+def test_root_builds_as_who_called_sudo(host: Host, target: str, built: str) -> None:
+    host.answer("setpriv", "exit 9")
+    host.answer("stat", "echo 1234")    # whose the checkout is
+    host.answer("mountpoint", "exit 0")
+    ended = host.run(f"HOST_PACKAGES=no SUDO_UID=1234 SUDO_GID=99 make -s {target}")
+    assert ended.returncode == 2, ended
+    assert host.called()[-1] == f"setpriv --reuid=1234 --regid=99 --clear-groups make {built}"
+    host.run("SUDO_UID=1235 SUDO_GID=99 make -s install-daemon; make -s install-daemon")
+    assert not any("setpriv" in line for line in host.called())
+
+
+def test_test_deb_gives_back_all_but_its_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    loader = SourceFileLoader("deb", str(CHECKOUT / "tests/packaging/deb"))
+    deb = module_from_spec(spec_from_loader("deb", loader))
+    loader.exec_module(deb)
+    for name in ("cmgr-bpf-0.1.0", "newer", "root-build-1"):
+        (tmp_path / name).mkdir()
+    calls: list[tuple] = []
+    monkeypatch.setattr(deb, "run", lambda *words: calls.append(words))
+    for name in ("SUDO_UID", "SUDO_GID"):
+        monkeypatch.delenv(name, raising=False)
+    deb.give_back(tmp_path)
+    assert calls == []
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "99")
+    deb.give_back(tmp_path)
+    assert calls[0] == ("chown", "-h", "1234:99", tmp_path) and sorted(calls[1:]) == [
+        ("chown", "-hR", "1234:99", tmp_path / name) for name in ("cmgr-bpf-0.1.0", "newer")]
 
 
 def script(name: str) -> str:
