@@ -85,6 +85,12 @@ static enum verdict judge_module(const struct doctor_view *view, char **ret_text
 	const char *sysinfo = view->options->sysinfo;
 	_cleanup_free_ char *again = NULL;
 
+	if (view->host.may_read_sysinfo && view->host.has_other_module) {
+		*ret_text = strdup("the kernel module that is loaded is not the one that is "
+				   "installed; run: sudo modprobe -r sysinfo && "
+				   "sudo modprobe sysinfo");
+		return VERDICT_WARNING;
+	}
 	if (view->host.may_read_sysinfo)
 		return VERDICT_OK;
 	again = remedy_sudo(NULL);
@@ -124,11 +130,20 @@ static enum verdict judge_cgroups(const struct doctor_view *view, char **ret_tex
 		[CGROUPS_HYBRID] = "a hybrid is there, whose controllers are of version 1",
 	};
 
-	if (view->host.cgroups == CGROUPS_V2)
+	const struct host *host = &view->host;
+	_cleanup_free_ char *remedy = NULL;
+
+	if (host->cgroups == CGROUPS_V2 && host->has_memory_controller)
 		return VERDICT_OK;
-	*ret_text = format_text("cgroup v2 is missing at /sys/fs/cgroup: %s; boot the kernel with: "
-				"systemd.unified_cgroup_hierarchy=1",
-				instead[view->host.cgroups]);
+	if (host->cgroups == CGROUPS_V2) {
+		*ret_text = told("cgroup v2 has no memory controller (/sys/fs/cgroup/"
+				 "cgroup.controllers); ",
+				 remedy_boot(host, "cgroup_disable=memory", NULL));
+		return VERDICT_MISSING;
+	}
+	remedy = remedy_boot(host, NULL, "systemd.unified_cgroup_hierarchy=1");
+	*ret_text = format_text("cgroup v2 is missing at /sys/fs/cgroup: %s; %s",
+				instead[host->cgroups], remedy ? remedy : "");
 	return VERDICT_MISSING;
 }
 
@@ -136,9 +151,12 @@ static enum verdict judge_btf(const struct doctor_view *view, char **ret_text)
 {
 	if (view->host.has_btf)
 		return VERDICT_OK;
-	*ret_text =
-		strdup(KERNEL_BTF " is missing: the kernel tells no types to BPF; boot a kernel "
-				  "built with: CONFIG_DEBUG_INFO_BTF=y");
+	*ret_text = told(KERNEL_BTF " is missing: the kernel was built without "
+				    "CONFIG_DEBUG_INFO_BTF=y, and another one alone helps, such as "
+				    "the distribution's",
+			 view->host.installer == INSTALLER_APT
+				 ? told("; ", remedy_install(&view->host, PACKAGE_HEADERS))
+				 : strdup(""));
 	return VERDICT_MISSING;
 }
 
@@ -197,10 +215,12 @@ static char *engine_error(const struct host *host, const char *url, int err)
 static enum verdict judge_about(const struct engine_about *about, char **ret_text)
 {
 	if (about->no_cgroups) {
-		*ret_text =
-			format_text("%s %s gives its containers no cgroups; let systemd delegate "
-				    "them to its user: sudo systemctl edit user@.service",
-				    about->is_podman ? "Podman" : "Docker", about->version);
+		*ret_text = format_text(
+			"%s %s gives its containers no cgroups; let systemd delegate "
+			"them to its user, and restart: printf '[Service]\\n"
+			"Delegate=cpu cpuset io memory pids\\n' | sudo install -D -m 644 "
+			"/dev/stdin /etc/systemd/system/user@.service.d/delegate.conf",
+			about->is_podman ? "Podman" : "Docker", about->version);
 		return VERDICT_MISSING;
 	}
 	*ret_text = format_text("%s%s %s%s", about->is_rootless ? "rootless " : "",
@@ -223,11 +243,19 @@ static enum verdict judge_cron(const struct doctor_view *view, char **ret_text)
 {
 	const struct options *options = view->options;
 
-	if (options->no_cron || options->dry_run || view->host.has_cron)
+	const struct host *host = &view->host;
+	_cleanup_free_ char *remedy = NULL;
+
+	if (options->no_cron || options->dry_run || (host->has_cron && host->cron_runs))
 		return VERDICT_OK;
-	*ret_text = strdup(SCHEDULE_DIR " is missing: there is no cron; install cron (Debian) or "
-					"cronie (Arch, Fedora), or use --no-cron");
-	return VERDICT_MISSING;
+	remedy = host->has_cron && host->cron_unit
+			 ? format_text("run: sudo systemctl enable --now %s", host->cron_unit)
+			 : remedy_install(host, PACKAGE_CRON);
+	*ret_text = format_text("%s; %s, or use --no-cron",
+				host->has_cron ? "no cron runs that would read " SCHEDULE_DIR
+					       : SCHEDULE_DIR " is missing: there is no cron",
+				remedy ? remedy : "");
+	return host->has_cron ? VERDICT_WARNING : VERDICT_MISSING;
 }
 
 static enum verdict judge_log(const struct doctor_view *view, char **ret_text)

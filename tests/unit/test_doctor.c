@@ -19,7 +19,10 @@
 #define KO	    "/lib/modules/6.12.43+deb13-amd64/updates/dkms/sysinfo.ko.xz"
 #define HEADERS	    "/lib/modules/6.12.43+deb13-amd64/build/Makefile"
 #define SOURCE	    "/usr/src/cmgr-bpf-0.1.0/dkms.conf"
+#define LOADED	    "/sys/module/sysinfo/srcversion"
 #define LOCKDOWN    "/sys/kernel/security/lockdown"
+
+#define MODINFO "#!/bin/sh\n[ \"$*\" = \"-F srcversion ${0%/bin/*}" KO "\" ] && echo A1\n"
 
 static char root[] = "/tmp/cmgr-host.XXXXXX";
 
@@ -61,6 +64,10 @@ static const struct file good[] = {
 	{HEADERS, ""},
 	{SOURCE, ""},
 	{"/etc/cron.d/.placeholder", ""},
+	{"/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n"},
+	{"/proc/7/comm", "init\n"},
+	{"/proc/77/comm", "cron\n"},
+	{LOADED, "A1\n"},
 	{"/usr/bin/apt-get", ""},
 	{"/usr/sbin/update-grub", ""},
 	{"/etc/default/grub", ""},
@@ -208,7 +215,8 @@ static const struct {
 	{"kernel BTF",
 	 {{"/sys/kernel/btf/vmlinux", NULL}},
 	 VERDICT_MISSING,
-	 "CONFIG_DEBUG_INFO_BTF=y"},
+	 "CONFIG_DEBUG_INFO_BTF=y, and another one alone helps, such as the distribution's; run: "
+	 "sudo apt-get update && sudo apt-get install linux-image-amd64"},
 	{"BPF file system", {}, VERDICT_OK, ""},
 	{"BPF file system",
 	 {{"/proc/self/mounts", V2}},
@@ -219,6 +227,37 @@ static const struct {
 	 VERDICT_MISSING,
 	 "sudo mount"},
 	{"cron", {}, VERDICT_OK, ""},
+	{"cron", {{"/proc/77/comm", "crond\n"}}, VERDICT_OK, ""},
+	{"cron",
+	 {{"/proc/77/comm", "crontab\n"}},
+	 VERDICT_WARNING,
+	 "no cron runs that would read /etc/cron.d; run: sudo apt-get update && "
+	 "sudo apt-get install cron, or use --no-cron"},
+	{"cron",
+	 {{"/proc/77/comm", NULL}, {"/usr/sbin/cron", ""}},
+	 VERDICT_WARNING,
+	 "run: sudo systemctl enable --now cron, or"},
+	{"kernel module", {{LOADED, "B2\n"}}, VERDICT_WARNING, "run: sudo modprobe -r sysinfo && "},
+	{"kernel module", {{LOADED, "B2\n"}, {KO, NULL}}, VERDICT_OK, ""},
+	{"kernel module", {{LOADED, NULL}}, VERDICT_OK, ""},
+	{"cgroup v2",
+	 {{"/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n"}},
+	 VERDICT_MISSING,
+	 "no memory controller (/sys/fs/cgroup/cgroup.controllers); run: sudo sed -i "
+	 "'s/cgroup_disable=memory//' /etc/default/grub && sudo update-grub, and restart"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", NULL}},
+	 VERDICT_MISSING,
+	 "run: sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&systemd.unified_cgroup_hierarchy=1 /' "
+	 "/etc/default/grub && sudo update-grub, and restart"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", NULL}, {"/usr/sbin/update-grub", NULL}, {"/usr/sbin/grubby", ""}},
+	 VERDICT_MISSING,
+	 "run: sudo grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1, and restart"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", NULL}, {"/usr/sbin/update-grub", NULL}, {"/usr/sbin/grubby", NULL}},
+	 VERDICT_MISSING,
+	 "in the boot loader, and restart: with systemd.unified_cgroup_hierarchy=1"},
 };
 
 static void looks_at_files(void **state)
@@ -230,6 +269,8 @@ static void looks_at_files(void **state)
 		struct doctor_view view = {.about = docker()};
 
 		drop("/sys/module/module/parameters/sig_enforce");
+		drop("/usr/sbin/cron");
+		drop("/usr/sbin/grubby");
 		build(file_rows[i].changes, ARRAY_SIZE(file_rows[i].changes));
 		host_look(root, "/proc/sysinfo", &view.host);
 		expect(&view, i, file_rows[i].name, file_rows[i].verdict, file_rows[i].told);
@@ -292,7 +333,8 @@ static const struct {
 	{"Docker engine",
 	 {.about = {.version = (char *)"20.10", .is_rootless = true, .no_cgroups = true}},
 	 VERDICT_MISSING,
-	 "gives its containers no cgroups"},
+	 "gives its containers no cgroups; let systemd delegate them to its user, and restart: "
+	 "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo install -D"},
 	{"Docker engine",
 	 {.about = {.version = (char *)"5.4.2", .is_podman = true}},
 	 VERDICT_WARNING,
@@ -506,8 +548,15 @@ static void tells_what_is_in_the_way(void **state)
 
 static int make_root(void **state)
 {
+	_cleanup_free_ char *path = NULL;
+
 	(void)state;
-	return mkdtemp(root) && !chmod(root, 0755) ? 0 : -1;
+	if (!mkdtemp(root) || chmod(root, 0755))
+		return -1;
+	/* The module that is installed is always the same. */
+	put("/bin/modinfo", MODINFO, strlen(MODINFO));
+	path = format_text("%s/bin:%s", root, getenv("PATH"));
+	return path ? setenv("PATH", path, 1) : -1;
 }
 
 static int remove_root(void **state)
