@@ -394,6 +394,28 @@ int doctor_engine_missing(const struct options *options, int err)
 	return EXIT_MISSING;
 }
 
+int doctor_module_missing(const struct options *options)
+{
+	struct doctor_view view = {.options = options};
+	_cleanup_free_ char *problem = NULL;
+
+	host_look("", options->sysinfo, &view.host);
+	judge_module(&view, &problem);
+	log_line("%s", problem ? problem : strerror(ENOMEM));
+	view_free(&view);
+	return EXIT_MISSING;
+}
+
+int doctor_root_missing(void)
+{
+	const struct doctor_view view = {};
+	_cleanup_free_ char *problem = NULL;
+
+	judge_root(&view, &problem);
+	log_line("%s", problem ? problem : strerror(ENOMEM));
+	return EXIT_MISSING;
+}
+
 static bool is_http(CURLU *url)
 {
 	char *scheme = NULL;

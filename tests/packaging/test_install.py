@@ -253,6 +253,18 @@ def test_the_manual_names_everything() -> None:
         assert f"--{option}" in table, option
 
 
+def test_the_doctor_is_asked_by_the_settings(tmp_path: Path) -> None:
+    command = re.search(r"^sudo (sh -c '.*')", (CHECKOUT / "README.md").read_text(), re.M)[1]
+    settings = tmp_path / "settings"
+    settings.write_text('CMGR_OPTIONS="--no-cron --interval 5"\nDOCKER_HOST=unix:///x\n')
+    (tmp_path / "cmgr-bpf").write_text('#!/bin/sh\necho "$*" $DOCKER_HOST\n')
+    (tmp_path / "cmgr-bpf").chmod(0o755)
+    told = subprocess.run(["sh", "-c", command.replace("/etc/default/cmgr-bpf", str(settings))],
+                          text=True, check=True, stdout=subprocess.PIPE,
+                          env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert told.stdout == "doctor --no-cron --interval 5 unix:///x\n"
+
+
 def completed(*words: str) -> set[str]:
     """What bash offers for the last word."""
     script = """

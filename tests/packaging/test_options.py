@@ -159,6 +159,27 @@ def test_without_root_the_same_line_is_told_with_sudo(place: Path) -> None:
     assert (told.returncode, told.stderr) == (3, f"cmgr-bpf: must be run by root; run: {again}")
 
 
+def test_cleanup_takes_root(place: Path) -> None:
+    told = as_nobody(place, "cleanup", "--run-dir", f"{place}/run", "--state-dir", f"{place}/state")
+    assert told.returncode == 3 and told.stderr.startswith(
+        f"cmgr-bpf: must be run by root; run: sudo {place}/{PROGRAM.name} cleanup --run-dir ")
+    assert os.listdir(place) == [PROGRAM.name]
+
+
+def test_snapshot_tells_what_is_in_the_way(place: Path) -> None:
+    told = as_nobody(place, "snapshot", "--sysinfo", f"{place}/none")
+    assert told.returncode == 3 and f"{place}/none is missing: the kernel module" in told.stderr
+    (place / "sysinfo").touch(0o400)
+    (place / "sysinfo").chmod(0 if os.geteuid() else 0o400)
+    told = as_nobody(place, "snapshot", "--sysinfo", f"{place}/sysinfo")
+    assert (told.returncode, told.stderr) == (
+        3, f"cmgr-bpf: {place}/sysinfo may be read by root alone; run: sudo {place}/{PROGRAM.name} "
+           f"snapshot --sysinfo {place}/sysinfo\n")
+    (place / "text").write_text("x")
+    told = as_nobody(place, "snapshot", "--sysinfo", f"{place}/text")
+    assert told.returncode == 1 and told.stderr.startswith(f"cmgr-bpf: cannot read {place}/text: ")
+
+
 def test_spawn_without_rights_does_not_ask_for_an_engine(place: Path) -> None:
     with socket.socket(socket.AF_UNIX) as engine:
         engine.bind(f"{place}/engine")
