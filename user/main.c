@@ -224,7 +224,8 @@ static void clean_engine(const struct options *options)
 			options->docker_host);
 		return;
 	}
-	spawn_clean(docker, true);
+	/* After the service's end, which systemd tells, a spawn by hand may have one in hand. */
+	spawn_clean(docker, !getenv("SERVICE_RESULT"));
 	docker_close(docker);
 }
 
