@@ -23,12 +23,20 @@ put = $(Q)install -d "$(DESTDIR)$(dir $(3))" && \
 	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@DATADIR@|$(DATADIR)|g; s|@VERSION@|$(VERSION)|g' $(2) >"$(DESTDIR)$(3)" && \
 	chmod $(1) "$(DESTDIR)$(3)"
 
+# What both ways put below /usr/src, dpkg would no longer know.
+not-packaged:
+	$(if $(DESTDIR),,$(Q)! dpkg -S '/usr/src/cmgr-bpf-*/dkms.conf' >/dev/null 2>&1 || \
+		{ echo 'the Debian packages are installed here; first run: sudo apt-get purge cmgr-bpf cmgr-bpf-dkms' >&2; exit 1; })
+
+# What DKMS has built of a version it would install again, whatever the source has become.
 install: install-daemon install-module
-	$(if $(DESTDIR),,$(Q)if command -v dkms >/dev/null; then dkms install --force cmgr-bpf/$(VERSION); else \
+	$(if $(DESTDIR),,$(Q)if command -v dkms >/dev/null; then \
+		dkms remove cmgr-bpf/$(VERSION) --all >/dev/null 2>&1; dkms install --force cmgr-bpf/$(VERSION); else \
 		echo '  SKIP     DKMS is not installed: the module is not built; see README'; fi)
 	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl daemon-reload)
 
-install-daemon: cmgr-bpf
+install-daemon: not-packaged
+	$(Q)$(as_user) $(MAKE) cmgr-bpf
 	$(call say,INSTALL,$(DESTDIR)$(SBINDIR)/cmgr-bpf)
 	$(Q)install -D -m 755 cmgr-bpf "$(DESTDIR)$(SBINDIR)/cmgr-bpf"
 	$(call put,644,packaging/systemd/cmgr-bpf.service,$(UNITDIR)/cmgr-bpf.service)
@@ -38,7 +46,7 @@ install-daemon: cmgr-bpf
 	$(Q)[ -e "$(DESTDIR)$(SYSCONFDIR)/default/cmgr-bpf" ] || \
 		install -D -m 640 packaging/cmgr-bpf.default "$(DESTDIR)$(SYSCONFDIR)/default/cmgr-bpf"
 
-install-module:
+install-module: not-packaged
 	$(call say,INSTALL,$(DESTDIR)$(MODULE_SOURCE))
 	$(Q)install -d "$(DESTDIR)$(MODULE_SOURCE)"
 	$(Q)install -m 644 $(MODULE_FILES:%=kmod/%) "$(DESTDIR)$(MODULE_SOURCE)"
@@ -55,10 +63,14 @@ install-pygraph:
 	$(Q)[ -e "$(DESTDIR)$(SYSCONFDIR)/default/pygraph" ] || \
 		install -D -m 640 packaging/pygraph.default "$(DESTDIR)$(SYSCONFDIR)/default/pygraph"
 
-# Settings and data stay, as with a package that is removed and not purged.
-uninstall:
+# Settings and data stay, as with a package that is removed and not purged. A unit that is not there would
+# have systemctl refuse the whole call.
+uninstall: not-packaged
 	$(call say,REMOVE,$(DESTDIR)$(SBINDIR)/cmgr-bpf)
-	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl -q disable --now cmgr-bpf.service pygraph.service || :)
+	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || for unit in cmgr-bpf pygraph; do \
+		! [ -e $(UNITDIR)/$$unit.service ] || systemctl -q disable --now $$unit.service || exit; done)
+	$(if $(DESTDIR),,$(Q)! [ -x $(SBINDIR)/cmgr-bpf ] || $(SBINDIR)/cmgr-bpf cleanup || [ $$? -ne 4 ])
+	$(if $(DESTDIR),,$(Q)! command -v modprobe >/dev/null || modprobe -q -r sysinfo || :)
 	$(if $(DESTDIR),,$(Q)! command -v dkms >/dev/null || dkms remove cmgr-bpf/$(VERSION) --all || :)
 	$(Q)rm -f $(patsubst %,"$(DESTDIR)%",$(DAEMON_FILES) $(MODULE_LOAD) $(UNITDIR)/pygraph.service)
 	$(Q)rm -rf "$(DESTDIR)$(MODULE_SOURCE)" "$(DESTDIR)$(DATADIR)/pygraph"
@@ -86,11 +98,12 @@ deb: deb-tree
 	$(Q)cd $(DEB_TREE) && dpkg-buildpackage -us -uc -b >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }
 	$(Q)ls $(DEB)/*.deb
 
-test-deb: deb-tree
+test-deb:
+	$(Q)$(as_user) $(MAKE) deb-tree
 	$(Q)tests/host-packages deb-test
 	$(Q)$(PYTHON) tests/packaging/deb $(DEB)
 
 cli: cmgr-bpf
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/packaging
 
-.PHONY: install install-daemon install-module install-pygraph uninstall deb-tree deb test-deb cli
+.PHONY: not-packaged install install-daemon install-module install-pygraph uninstall deb-tree deb test-deb cli

@@ -6,11 +6,15 @@
 
 #include "act/schedule.h"
 #include "engine/docker.h"
+#include "remedy.h"
 #include "report/ship.h"
 #include "util.h"
 
 #define KERNEL_BTF "/sys/kernel/btf/vmlinux"
-#define ENROL	   "sudo mokutil --import /var/lib/dkms/mok.pub"
+/* An enrolled key cannot be seen from here. */
+#define REFUSED                                                                                       \
+	"; where modprobe says 'Key was rejected', enrol the key that DKMS signs with, and restart: " \
+	"sudo mokutil --import /var/lib/dkms/mok.pub"
 
 /* What is wrong and what mends it, or a note on what is well: to be freed, NULL where there is none. */
 struct requirement {
@@ -18,11 +22,20 @@ struct requirement {
 	enum verdict (*judge)(const struct doctor_view *view, char **ret_text);
 };
 
+/* @problem and @remedy, which is freed, as one text. */
+static char *told(const char *problem, char *remedy)
+{
+	char *text = remedy ? format_text("%s%s", problem, remedy) : NULL;
+
+	free(remedy);
+	return text;
+}
+
 static enum verdict judge_root(const struct doctor_view *view, char **ret_text)
 {
 	if (view->host.is_root)
 		return VERDICT_OK;
-	*ret_text = format_text("must be run by root; run: sudo %s", program_invocation_name);
+	*ret_text = told("must be run by root; run: ", remedy_sudo(NULL));
 	return VERDICT_MISSING;
 }
 
@@ -42,40 +55,48 @@ static enum verdict judge_kernel(const struct doctor_view *view, char **ret_text
 
 static char *tell_unloaded(const struct host *host, const char *sysinfo)
 {
-	const char *why = host->secure_boot ? "Secure Boot" : "lockdown or sig_enforce";
+	const char *refused = host->signed_only ? REFUSED : "";
+	_cleanup_free_ char *headers = NULL;
 
-	if (host->has_module && host->signed_only)
-		return format_text(
-			"%s is missing: the kernel (%s) loads no module whose signature it "
-			"does not know; enrol the key that DKMS signs with, and restart: " ENROL,
-			sysinfo, why);
 	if (host->has_module)
 		return format_text("%s is missing: the kernel module is not loaded; run: "
-				   "sudo modprobe sysinfo",
-				   sysinfo);
-	if (!host->has_dkms_source)
+				   "sudo modprobe sysinfo%s",
+				   sysinfo, refused);
+	if (!host->has_dkms_source && !host->signed_only)
 		return format_text("%s is missing: the kernel module is not loaded; run: "
 				   "sudo insmod kmod/sysinfo.ko",
 				   sysinfo);
+	if (!host->has_dkms_source)
+		return format_text("%s is missing: the kernel module is not loaded, and the kernel "
+				   "loads none without a signature, such as DKMS gives; run: "
+				   "sudo make install && sudo modprobe sysinfo%s",
+				   sysinfo, refused);
 	if (host->has_headers)
 		return format_text("%s is missing: the kernel module is not built for %s; run: "
-				   "sudo dkms autoinstall && sudo modprobe sysinfo",
-				   sysinfo, host->release);
-	return format_text("%s is missing: the kernel module cannot be built without headers; run: "
-			   "sudo apt-get install linux-headers-%s",
-			   sysinfo, host->release);
+				   "sudo dkms autoinstall && sudo modprobe sysinfo%s",
+				   sysinfo, host->release, refused);
+	headers = remedy_install(host, PACKAGE_HEADERS);
+	return format_text("%s is missing: the kernel module cannot be built without headers; %s",
+			   sysinfo, headers ? headers : "");
 }
 
 static enum verdict judge_module(const struct doctor_view *view, char **ret_text)
 {
 	const char *sysinfo = view->options->sysinfo;
+	_cleanup_free_ char *again = NULL;
 
+	if (view->host.may_read_sysinfo && view->host.has_other_module) {
+		*ret_text = strdup("the kernel module that is loaded is not the one that is "
+				   "installed; run: sudo modprobe -r sysinfo && "
+				   "sudo modprobe sysinfo");
+		return VERDICT_WARNING;
+	}
 	if (view->host.may_read_sysinfo)
 		return VERDICT_OK;
-	*ret_text = view->host.has_sysinfo
-			    ? format_text("%s may be read by root alone; run: sudo %s", sysinfo,
-					  program_invocation_name)
-			    : tell_unloaded(&view->host, sysinfo);
+	again = remedy_sudo(NULL);
+	*ret_text = view->host.has_sysinfo ? format_text("%s may be read by root alone; run: %s",
+							 sysinfo, again ? again : "")
+					   : tell_unloaded(&view->host, sysinfo);
 	return VERDICT_MISSING;
 }
 
@@ -85,8 +106,8 @@ static enum verdict judge_signing(const struct doctor_view *view, char **ret_tex
 
 	if (host->lockdown == LOCKDOWN_CONFIDENTIALITY) {
 		*ret_text =
-			strdup("lockdown=confidentiality: BPF may not read the kernel's memory; "
-			       "boot the kernel with: lockdown=integrity");
+			told("lockdown=confidentiality: BPF may not read the kernel's memory; ",
+			     remedy_boot(host, "lockdown=confidentiality", "lockdown=integrity"));
 		return VERDICT_WARNING;
 	}
 	if (!host->signed_only) {
@@ -94,18 +115,11 @@ static enum verdict judge_signing(const struct doctor_view *view, char **ret_tex
 						     : "any module is loaded");
 		return VERDICT_OK;
 	}
-	*ret_text = format_text("signed modules alone are loaded: Secure Boot %s, lockdown %s",
+	*ret_text = format_text("signed modules alone are loaded: Secure Boot %s, lockdown %s%s",
 				host->secure_boot ? "on" : "off",
-				host->lockdown == LOCKDOWN_NONE ? "none" : "integrity");
-	if (host->has_sysinfo || !*ret_text)
-		return VERDICT_OK;
-	free(*ret_text);
-	*ret_text =
-		format_text("signed modules alone are loaded: Secure Boot %s, lockdown %s; enrol "
-			    "the key that DKMS signs with: " ENROL,
-			    host->secure_boot ? "on" : "off",
-			    host->lockdown == LOCKDOWN_NONE ? "none" : "integrity");
-	return VERDICT_WARNING;
+				host->lockdown == LOCKDOWN_NONE ? "none" : "integrity",
+				host->has_sysinfo ? "" : REFUSED);
+	return host->has_sysinfo ? VERDICT_OK : VERDICT_WARNING;
 }
 
 static enum verdict judge_cgroups(const struct doctor_view *view, char **ret_text)
@@ -116,11 +130,20 @@ static enum verdict judge_cgroups(const struct doctor_view *view, char **ret_tex
 		[CGROUPS_HYBRID] = "a hybrid is there, whose controllers are of version 1",
 	};
 
-	if (view->host.cgroups == CGROUPS_V2)
+	const struct host *host = &view->host;
+	_cleanup_free_ char *remedy = NULL;
+
+	if (host->cgroups == CGROUPS_V2 && host->has_memory_controller)
 		return VERDICT_OK;
-	*ret_text = format_text("cgroup v2 is missing at /sys/fs/cgroup: %s; boot the kernel with: "
-				"systemd.unified_cgroup_hierarchy=1",
-				instead[view->host.cgroups]);
+	if (host->cgroups == CGROUPS_V2) {
+		*ret_text = told("cgroup v2 has no memory controller (/sys/fs/cgroup/"
+				 "cgroup.controllers); ",
+				 remedy_boot(host, "cgroup_disable=memory", NULL));
+		return VERDICT_MISSING;
+	}
+	remedy = remedy_boot(host, NULL, "systemd.unified_cgroup_hierarchy=1");
+	*ret_text = format_text("cgroup v2 is missing at /sys/fs/cgroup: %s; %s",
+				instead[host->cgroups], remedy ? remedy : "");
 	return VERDICT_MISSING;
 }
 
@@ -128,9 +151,12 @@ static enum verdict judge_btf(const struct doctor_view *view, char **ret_text)
 {
 	if (view->host.has_btf)
 		return VERDICT_OK;
-	*ret_text =
-		strdup(KERNEL_BTF " is missing: the kernel tells no types to BPF; boot a kernel "
-				  "built with: CONFIG_DEBUG_INFO_BTF=y");
+	*ret_text = told(KERNEL_BTF " is missing: the kernel was built without "
+				    "CONFIG_DEBUG_INFO_BTF=y, and another one alone helps, such as "
+				    "the distribution's",
+			 view->host.installer == INSTALLER_APT
+				 ? told("; ", remedy_install(&view->host, PACKAGE_HEADERS))
+				 : strdup(""));
 	return VERDICT_MISSING;
 }
 
@@ -143,30 +169,41 @@ static enum verdict judge_bpffs(const struct doctor_view *view, char **ret_text)
 	return VERDICT_MISSING;
 }
 
-/* Another engine's socket is named where ours is not there. */
-static char *engine_error(const char *url, const char *other, int err)
+static char *tell_no_engine(const struct host *host, const char *url, const char *what)
 {
+	_cleanup_free_ char *remedy = host->has_docker ? strdup("run: sudo systemctl start docker")
+						       : remedy_install(host, PACKAGE_DOCKER);
+
+	return format_text("no Docker engine %s %s%s; %s", what, url,
+			   host->has_docker ? "" : ", and Docker is not installed",
+			   remedy ? remedy : "");
+}
+
+/* Another engine's socket is named where ours is not there. */
+static char *engine_error(const struct host *host, const char *url, int err)
+{
+	_cleanup_free_ char *option = NULL, *again = NULL;
+
 	switch (err) {
 	case -EPROTONOSUPPORT:
-		return format_text("the engine's URL '%s' is not of the form unix:///PATH; run: "
-				   "cmgr-bpf --docker-host unix:///var/run/docker.sock",
-				   url);
+		again = remedy_sudo("--docker-host unix:///var/run/docker.sock");
+		return format_text("the engine's URL '%s' is not of the form unix:///PATH; run: %s",
+				   url, again ? again : "");
 	case -EACCES:
 	case -EPERM:
-		return format_text("no right to use the Docker socket %s; run: sudo %s", url,
-				   program_invocation_name);
+		again = remedy_sudo(NULL);
+		return format_text("no right to use the Docker socket %s; run: %s", url,
+				   again ? again : "");
 	case -ENOENT:
-		if (other)
-			return format_text(
-				"no Docker engine has a socket at %s, but a rootless one "
-				"or Podman has: cmgr-bpf --docker-host unix://%s",
-				url, other);
-		return format_text("no Docker engine has a socket at %s; run: "
-				   "sudo systemctl start docker",
-				   url);
+		if (!host->other_socket)
+			return tell_no_engine(host, url, "has a socket at");
+		option = format_text("--docker-host unix://%s", host->other_socket);
+		again = option ? remedy_sudo(option) : NULL;
+		return format_text("no Docker engine has a socket at %s, but a rootless one or "
+				   "Podman has; run: %s",
+				   url, again ? again : "");
 	case -ECONNREFUSED:
-		return format_text(
-			"no Docker engine answers at %s; run: sudo systemctl start docker", url);
+		return tell_no_engine(host, url, "answers at");
 	default:
 		return format_text(
 			"what answers at %s is no Docker engine that we can use (%s); run: "
@@ -178,10 +215,12 @@ static char *engine_error(const char *url, const char *other, int err)
 static enum verdict judge_about(const struct engine_about *about, char **ret_text)
 {
 	if (about->no_cgroups) {
-		*ret_text =
-			format_text("%s %s gives its containers no cgroups; let systemd delegate "
-				    "them to its user: sudo systemctl edit user@.service",
-				    about->is_podman ? "Podman" : "Docker", about->version);
+		*ret_text = format_text(
+			"%s %s gives its containers no cgroups; let systemd delegate "
+			"them to its user, and restart: printf '[Service]\\n"
+			"Delegate=cpu cpuset io memory pids\\n' | sudo install -D -m 644 "
+			"/dev/stdin /etc/systemd/system/user@.service.d/delegate.conf",
+			about->is_podman ? "Podman" : "Docker", about->version);
 		return VERDICT_MISSING;
 	}
 	*ret_text = format_text("%s%s %s%s", about->is_rootless ? "rootless " : "",
@@ -194,11 +233,9 @@ static enum verdict judge_about(const struct engine_about *about, char **ret_tex
 
 static enum verdict judge_engine(const struct doctor_view *view, char **ret_text)
 {
-	const char *url = view->options->docker_host;
-
 	if (!view->engine_err)
 		return judge_about(&view->about, ret_text);
-	*ret_text = engine_error(url, view->host.other_socket, view->engine_err);
+	*ret_text = engine_error(&view->host, view->options->docker_host, view->engine_err);
 	return VERDICT_MISSING;
 }
 
@@ -206,11 +243,19 @@ static enum verdict judge_cron(const struct doctor_view *view, char **ret_text)
 {
 	const struct options *options = view->options;
 
-	if (options->no_cron || options->dry_run || view->host.has_cron)
+	const struct host *host = &view->host;
+	_cleanup_free_ char *remedy = NULL;
+
+	if (options->no_cron || options->dry_run || (host->has_cron && host->cron_runs))
 		return VERDICT_OK;
-	*ret_text = strdup(SCHEDULE_DIR " is missing: there is no cron; install cron (Debian) or "
-					"cronie (Arch, Fedora), or use --no-cron");
-	return VERDICT_MISSING;
+	remedy = host->has_cron && host->cron_unit
+			 ? format_text("run: sudo systemctl enable --now %s", host->cron_unit)
+			 : remedy_install(host, PACKAGE_CRON);
+	*ret_text = format_text("%s; %s, or use --no-cron",
+				host->has_cron ? "no cron runs that would read " SCHEDULE_DIR
+					       : SCHEDULE_DIR " is missing: there is no cron",
+				remedy ? remedy : "");
+	return host->has_cron ? VERDICT_WARNING : VERDICT_MISSING;
 }
 
 static enum verdict judge_log(const struct doctor_view *view, char **ret_text)
@@ -261,6 +306,14 @@ static int log_server_error(const struct options *options)
 	return err;
 }
 
+/* What is in the way where docker_open() has ended with @err. */
+static int engine_why(const struct options *options, int err)
+{
+	int reach_err = err == -ECONNREFUSED ? engine_reach(options->docker_host) : 0;
+
+	return reach_err ? reach_err : err;
+}
+
 /* For a run it is enough that the engine answers. */
 static int engine_opens(const struct options *options)
 {
@@ -268,9 +321,7 @@ static int engine_opens(const struct options *options)
 	int err = docker_open(options->docker_host, 0, &docker);
 
 	docker_close(docker);
-	if (err == -ECONNREFUSED && engine_reach(options->docker_host))
-		err = engine_reach(options->docker_host);
-	return err;
+	return engine_why(options, err);
 }
 
 static void view_free(struct doctor_view *view)
@@ -333,8 +384,34 @@ int doctor_report(const struct options *options)
 
 int doctor_engine_missing(const struct options *options, int err)
 {
-	_cleanup_free_ char *problem = engine_error(options->docker_host, NULL, err);
+	_cleanup_free_ char *problem = NULL;
+	struct host host;
 
+	host_look("", options->sysinfo, &host);
+	problem = engine_error(&host, options->docker_host, engine_why(options, err));
+	log_line("%s", problem ? problem : strerror(ENOMEM));
+	host_free(&host);
+	return EXIT_MISSING;
+}
+
+int doctor_module_missing(const struct options *options)
+{
+	struct doctor_view view = {.options = options};
+	_cleanup_free_ char *problem = NULL;
+
+	host_look("", options->sysinfo, &view.host);
+	judge_module(&view, &problem);
+	log_line("%s", problem ? problem : strerror(ENOMEM));
+	view_free(&view);
+	return EXIT_MISSING;
+}
+
+int doctor_root_missing(void)
+{
+	const struct doctor_view view = {};
+	_cleanup_free_ char *problem = NULL;
+
+	judge_root(&view, &problem);
 	log_line("%s", problem ? problem : strerror(ENOMEM));
 	return EXIT_MISSING;
 }

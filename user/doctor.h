@@ -42,6 +42,10 @@ int doctor_report(const struct options *options);
 /* The line that tells why docker_open() failed and what to do, logged. Returns the exit code. */
 int doctor_engine_missing(const struct options *options, int err);
 
+/* The same where the module's file cannot be read, and where the user is not root. */
+int doctor_module_missing(const struct options *options);
+int doctor_root_missing(void);
+
 /* The TCP port in a URL, by its scheme's default where none is named; 0: not a http URL. */
 uint16_t url_port(const char *url);
 

@@ -46,8 +46,9 @@ static const char spawn_help[] =
 	"  --docker-host URL    the engine (unix:///var/run/docker.sock)\n"
 	"  --run-dir DIR        only while the daemon there runs\n"
 	"\n"
-	"SIGINT, SIGTERM and SIGHUP end it once the container in hand has started. What a\n"
-	"killed one had created and not started is removed by the next, and by 'cleanup'.\n";
+	"SIGINT, SIGTERM and SIGHUP end it once the container in hand has started, and a\n"
+	"second one gives that up. What a killed one had created and not started is\n"
+	"removed by the next, and by 'cleanup'.\n";
 
 static const char replay_help[] =
 	"Usage: cmgr-bpf replay FILE [OPTION...]\n"

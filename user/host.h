@@ -12,6 +12,13 @@ enum cgroup_layout {
 	CGROUPS_V2,
 };
 
+enum installer {
+	INSTALLER_NONE,
+	INSTALLER_APT,
+	INSTALLER_DNF,
+	INSTALLER_PACMAN,
+};
+
 enum lockdown {
 	LOCKDOWN_NONE,
 	LOCKDOWN_INTEGRITY,
@@ -26,9 +33,16 @@ struct host {
 	enum lockdown lockdown;
 	bool secure_boot;
 	bool signed_only; /* the kernel refuses modules without a signature that it knows */
-	bool has_btf, has_bpffs, has_cron;
+	enum installer installer;
+	bool has_update_grub, has_grubby;
+	bool has_docker; /* its daemon is installed */
+	bool has_btf, has_bpffs;
+	bool has_memory_controller; /* of cgroup v2 */
+	bool has_cron, cron_runs;
+	const char *cron_unit;		    /* of the cron that is installed; NULL: none */
 	bool has_sysinfo, may_read_sysinfo; /* the module's file */
 	bool has_module;		    /* it is installed for this kernel */
+	bool has_other_module;		    /* and is not the one that is loaded */
 	bool has_dkms_source, has_headers;
 	char *other_socket; /* of an engine, where rootless Docker and Podman have it; NULL: none */
 };

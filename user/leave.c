@@ -9,8 +9,6 @@
 
 #include "util.h"
 
-#define SAME_NS (NS_PER_S / 2)
-
 static int event_fd = -1;
 static volatile uint64_t asked_ns;
 static volatile sig_atomic_t hung_up;
@@ -36,7 +34,7 @@ static void on_signal(int number)
 	} else if (!asked_ns) {
 		asked_ns = now_ns;
 		wake();
-	} else if (now_ns - asked_ns >= SAME_NS) {
+	} else if (now_ns - asked_ns >= LEAVE_SAME_NS) {
 		/* It comes when the handler returns. */
 		signal(number, SIG_DFL);
 		raise(number);

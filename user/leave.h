@@ -6,10 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "util.h"
+
+/* A second signal that comes sooner is the same one: "timeout" and others send one twice. */
+#define LEAVE_SAME_NS (NS_PER_S / 2)
+
 /*
  * From here on SIGINT, SIGTERM and SIGQUIT are noted, and the second, half a second or more after the
- * first, ends the process at once. ("timeout" and others send one twice.) What the caller ignores (nohup)
- * stays ignored. SIGHUP counts as they do where there is a terminal that can hang up; a service has none, and
+ * first, ends the process at once. What the caller ignores (nohup) stays ignored. SIGHUP counts as they do where there is a terminal that can hang up; a service has none, and
  * is told that there is nothing to read again. 0 or -errno.
  */
 int leave_listen(void);

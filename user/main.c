@@ -175,10 +175,11 @@ static int snapshot_command(const struct options *options)
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	int err = snapshot_read(options->sysinfo, &snapshot);
 
+	if (err && access(options->sysinfo, R_OK))
+		return doctor_module_missing(options);
 	if (err) {
-		log_line("cannot read %s: %s%s", options->sysinfo, strerror(-err),
-			 err == -ENOENT ? "; load the module: sudo insmod kmod/sysinfo.ko" : "");
-		return err == -ENOENT ? EXIT_MISSING : EXIT_FAILED;
+		log_line("cannot read %s: %s", options->sysinfo, strerror(-err));
+		return EXIT_FAILED;
 	}
 	err = lazyfree_add(CGROUPS, &snapshot);
 	json = err ? NULL : export_json(&snapshot, (unsigned int)cpus);
@@ -223,7 +224,8 @@ static void clean_engine(const struct options *options)
 			options->docker_host);
 		return;
 	}
-	spawn_clean(docker, true);
+	/* After the service's end, which systemd tells, a spawn by hand may have one in hand. */
+	spawn_clean(docker, !getenv("SERVICE_RESULT"));
 	docker_close(docker);
 }
 
@@ -231,8 +233,11 @@ static void clean_engine(const struct options *options)
 static int cleanup_command(const struct options *options)
 {
 	struct claim claim;
-	int status = claim_take(options, &claim);
+	int status;
 
+	if (geteuid())
+		return doctor_root_missing();
+	status = claim_take(options, &claim);
 	if (!status)
 		status = claim_release(options, &claim);
 	/* Without the locks: an engine may take its time. */

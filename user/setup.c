@@ -102,7 +102,7 @@ static int set_up_cpu(struct governor *governor)
 	err = cgroup_cpu_open(NULL, &governor->cpu_source);
 	if (!err)
 		return 0;
-	return err == -EBUSY ? EXIT_RUNNING : err == -ENOMEM ? EXIT_FAILED : EXIT_MISSING;
+	return err == -EBUSY ? EXIT_RUNNING : EXIT_FAILED;
 }
 
 static int set_up_log(struct governor *governor)

@@ -183,7 +183,7 @@ int fault_openat(int fd, const char *path, int flags, ...)
 void fault_host_look(const char *root, const char *sysinfo, struct host *ret)
 {
 	host_look(root, sysinfo, ret);
-	ret->is_root = ret->has_btf = ret->has_bpffs = true;
+	ret->is_root = ret->has_btf = ret->has_bpffs = ret->has_memory_controller = true;
 	ret->major = 6;
 	ret->minor = 1;
 	ret->cgroups = CGROUPS_V2;

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,39 @@ async def killed(point: Point) -> None:
     assert not os.listdir(CRON) and point.created() == 1
 
 
+async def replaceable(point: Point) -> None:
+    """Of a program that others may replace a line is told; once it is gone the entry removes itself."""
+    point.to_interrupt = False
+    os.chmod(point.folder, 0o755)
+    program = f"{point.folder}/cmgr-bpf"
+    shutil.copy(BINARY, program)
+    options = point.command("--once")[1:]
+    for mode, folder_mode, at_fault in ((0o755, 0o755, ""), (0o755, 0o777, point.folder),
+                                        (0o755, 0o1777, ""), (0o757, 0o755, program)):
+        os.chmod(program, mode)
+        os.chmod(point.folder, folder_mode)
+        point.stderr = ""
+        assert await point.go(program, *options) == 0, point.stderr
+        if os.stat("/").st_uid:
+            continue    # in a user namespace: nothing above is root's
+        told = [line for line in point.stderr.splitlines() if "others than root" in line]
+        assert len(told) == bool(at_fault), point.stderr
+        assert not told or f" may write to {at_fault}; use --no-cron" in told[0]
+    os.chmod(program, 0o755)
+    point.printed.clear()
+    going = asyncio.ensure_future(point.go(program, *point.command()[1:]))
+    await until(lambda: point.printed)
+    with open(ENTRY) as file:
+        command = file.read().splitlines()[-1].split(" ", 6)[6]
+    with open(f"{point.folder}/run/lock") as file:
+        os.kill(int(file.read()), signal.SIGKILL)
+    await going
+    os.unlink(program)
+    ended = await asyncio.to_thread(subprocess.run, command, shell=True, capture_output=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert not os.listdir(CRON)
+
+
 async def races(point: Point) -> None:
     """Daemons start while the entry of one that was killed removes itself: theirs stays."""
     point.to_interrupt = False
@@ -103,7 +137,7 @@ async def races(point: Point) -> None:
         await asyncio.gather(*healers)
 
 
-CASES = {case.__name__: case for case in (heals, foreign, killed, races)}
+CASES = {case.__name__: case for case in (heals, foreign, killed, replaceable, races)}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,9 +1,16 @@
 """Each option with values that it takes and that it does not: those are told with the range, exit 2."""
 
+import os
 import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from conftest import COMMANDS, CHECKOUT, known_options, release, run
+from conftest import COMMANDS, CHECKOUT, PROGRAM, known_options, release, run
 
 WORDS = {
     "rank": (["dominant", "cpu", "memory", "demand"], "dominant, cpu, memory or demand"),
@@ -129,3 +136,57 @@ def test_help_fits_a_screen(command: str) -> None:
 def test_spawn_tells_its_images() -> None:
     images = {f"cmgr-{path.parent.name}" for path in (CHECKOUT / "docker").glob("*/Dockerfile")}
     assert set(re.findall(r"cmgr-[a-z]+-[a-z]+", run("spawn", "--help").stdout)) == images
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder with the program that everybody may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        shutil.copy(PROGRAM, folder)
+        yield Path(folder)
+
+
+def as_nobody(place: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    drop = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    return subprocess.run([*drop, place / PROGRAM.name, *words], text=True, capture_output=True,
+                          timeout=60, check=False, env={"PATH": os.environ["PATH"]})
+
+
+def test_without_root_the_same_line_is_told_with_sudo(place: Path) -> None:
+    told = as_nobody(place, "--dry-run", "--protect", "it's", "--cycles=1")
+    again = f"sudo {place}/{PROGRAM.name} --dry-run --protect 'it'\\''s' --cycles=1\n"
+    assert (told.returncode, told.stderr) == (3, f"cmgr-bpf: must be run by root; run: {again}")
+
+
+def test_cleanup_takes_root(place: Path) -> None:
+    told = as_nobody(place, "cleanup", "--run-dir", f"{place}/run", "--state-dir", f"{place}/state")
+    assert told.returncode == 3 and told.stderr.startswith(
+        f"cmgr-bpf: must be run by root; run: sudo {place}/{PROGRAM.name} cleanup --run-dir ")
+    assert os.listdir(place) == [PROGRAM.name]
+
+
+def test_snapshot_tells_what_is_in_the_way(place: Path) -> None:
+    told = as_nobody(place, "snapshot", "--sysinfo", f"{place}/none")
+    assert told.returncode == 3 and f"{place}/none is missing: the kernel module" in told.stderr
+    (place / "sysinfo").touch(0o400)
+    (place / "sysinfo").chmod(0 if os.geteuid() else 0o400)
+    told = as_nobody(place, "snapshot", "--sysinfo", f"{place}/sysinfo")
+    assert (told.returncode, told.stderr) == (
+        3, f"cmgr-bpf: {place}/sysinfo may be read by root alone; run: sudo {place}/{PROGRAM.name} "
+           f"snapshot --sysinfo {place}/sysinfo\n")
+    (place / "text").write_text("x")
+    told = as_nobody(place, "snapshot", "--sysinfo", f"{place}/text")
+    assert told.returncode == 1 and told.stderr.startswith(f"cmgr-bpf: cannot read {place}/text: ")
+
+
+def test_spawn_without_rights_does_not_ask_for_an_engine(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(f"{place}/engine")
+        engine.listen()
+        os.chmod(f"{place}/engine", 0)
+        url = f"unix://{place}/engine"
+        told = as_nobody(place, "spawn", "-n", "1", "--docker-host", url)
+    assert told.returncode == 3 and told.stderr == (
+        f"cmgr-bpf: no right to use the Docker socket {url}; run: sudo {place}/{PROGRAM.name} spawn "
+        f"-n 1 --docker-host {url}\n")

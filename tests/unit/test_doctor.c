@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "doctor.h"
+#include "remedy.h"
 #include "unit.h"
 #include "util.h"
 
@@ -18,7 +19,10 @@
 #define KO	    "/lib/modules/6.12.43+deb13-amd64/updates/dkms/sysinfo.ko.xz"
 #define HEADERS	    "/lib/modules/6.12.43+deb13-amd64/build/Makefile"
 #define SOURCE	    "/usr/src/cmgr-bpf-0.1.0/dkms.conf"
+#define LOADED	    "/sys/module/sysinfo/srcversion"
 #define LOCKDOWN    "/sys/kernel/security/lockdown"
+
+#define MODINFO "#!/bin/sh\n[ \"$*\" = \"-F srcversion ${0%/bin/*}" KO "\" ] && echo A1\n"
 
 static char root[] = "/tmp/cmgr-host.XXXXXX";
 
@@ -34,7 +38,7 @@ static void put(const char *path, const char *text, size_t size)
 		mkdir(full, 0755);
 		*slash = '/';
 	}
-	fd = open(full, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	fd = open(full, O_WRONLY | O_CREAT | O_TRUNC, 0755);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, size), size);
 }
@@ -60,6 +64,13 @@ static const struct file good[] = {
 	{HEADERS, ""},
 	{SOURCE, ""},
 	{"/etc/cron.d/.placeholder", ""},
+	{"/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n"},
+	{"/proc/7/comm", "init\n"},
+	{"/proc/77/comm", "cron\n"},
+	{LOADED, "A1\n"},
+	{"/usr/bin/apt-get", ""},
+	{"/usr/sbin/update-grub", ""},
+	{"/etc/default/grub", ""},
 };
 
 static void build(const struct file *changes, size_t count)
@@ -140,15 +151,24 @@ static const struct {
 	{"kernel module",
 	 {{"/proc/sysinfo", NULL}, {KO, NULL}, {HEADERS, NULL}},
 	 VERDICT_MISSING,
-	 "run: sudo apt-get install linux-headers-6.12.43+deb13-amd64"},
+	 "run: sudo apt-get update && sudo apt-get install linux-image-amd64 linux-headers-amd64, "
+	 "and restart if a newer kernel came"},
 	{"kernel module",
 	 {{"/proc/sysinfo", NULL}, {KO, NULL}, {SOURCE, NULL}},
 	 VERDICT_MISSING,
 	 "run: sudo insmod kmod/sysinfo.ko"},
 	{"kernel module",
+	 {{"/proc/sysinfo", NULL},
+	  {KO, NULL},
+	  {SOURCE, NULL},
+	  {LOCKDOWN, "none [integrity] confidentiality\n"}},
+	 VERDICT_MISSING,
+	 "run: sudo make install && sudo modprobe sysinfo; where modprobe says 'Key was rejected', "},
+	{"kernel module",
 	 {{"/proc/sysinfo", NULL}, {LOCKDOWN, "none [integrity] confidentiality\n"}},
 	 VERDICT_MISSING,
-	 "mokutil --import"},
+	 "run: sudo modprobe sysinfo; where modprobe says 'Key was rejected', enrol the key that "
+	 "DKMS signs with, and restart: sudo mokutil --import /var/lib/dkms/mok.pub"},
 	{"kernel module",
 	 {{"/proc/sysinfo", NULL}, {"/sys/module/module/parameters/sig_enforce", "Y\n"}},
 	 VERDICT_MISSING,
@@ -157,7 +177,7 @@ static const struct {
 	{"module signing",
 	 {{"/proc/sysinfo", NULL}, {LOCKDOWN, "none [integrity] confidentiality\n"}},
 	 VERDICT_WARNING,
-	 "lockdown integrity; enrol"},
+	 "lockdown integrity; where modprobe says 'Key was rejected', enrol"},
 	{"module signing",
 	 {{LOCKDOWN, "none [integrity] confidentiality\n"}},
 	 VERDICT_OK,
@@ -195,7 +215,8 @@ static const struct {
 	{"kernel BTF",
 	 {{"/sys/kernel/btf/vmlinux", NULL}},
 	 VERDICT_MISSING,
-	 "CONFIG_DEBUG_INFO_BTF=y"},
+	 "CONFIG_DEBUG_INFO_BTF=y, and another one alone helps, such as the distribution's; run: "
+	 "sudo apt-get update && sudo apt-get install linux-image-amd64"},
 	{"BPF file system", {}, VERDICT_OK, ""},
 	{"BPF file system",
 	 {{"/proc/self/mounts", V2}},
@@ -206,6 +227,37 @@ static const struct {
 	 VERDICT_MISSING,
 	 "sudo mount"},
 	{"cron", {}, VERDICT_OK, ""},
+	{"cron", {{"/proc/77/comm", "crond\n"}}, VERDICT_OK, ""},
+	{"cron",
+	 {{"/proc/77/comm", "crontab\n"}},
+	 VERDICT_WARNING,
+	 "no cron runs that would read /etc/cron.d; run: sudo apt-get update && "
+	 "sudo apt-get install cron, or use --no-cron"},
+	{"cron",
+	 {{"/proc/77/comm", NULL}, {"/usr/sbin/cron", ""}},
+	 VERDICT_WARNING,
+	 "run: sudo systemctl enable --now cron, or"},
+	{"kernel module", {{LOADED, "B2\n"}}, VERDICT_WARNING, "run: sudo modprobe -r sysinfo && "},
+	{"kernel module", {{LOADED, "B2\n"}, {KO, NULL}}, VERDICT_OK, ""},
+	{"kernel module", {{LOADED, NULL}}, VERDICT_OK, ""},
+	{"cgroup v2",
+	 {{"/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n"}},
+	 VERDICT_MISSING,
+	 "no memory controller (/sys/fs/cgroup/cgroup.controllers); run: sudo sed -i "
+	 "'s/cgroup_disable=memory//' /etc/default/grub && sudo update-grub, and restart"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", NULL}},
+	 VERDICT_MISSING,
+	 "run: sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&systemd.unified_cgroup_hierarchy=1 /' "
+	 "/etc/default/grub && sudo update-grub, and restart"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", NULL}, {"/usr/sbin/update-grub", NULL}, {"/usr/sbin/grubby", ""}},
+	 VERDICT_MISSING,
+	 "run: sudo grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1, and restart"},
+	{"cgroup v2",
+	 {{"/proc/self/mounts", NULL}, {"/usr/sbin/update-grub", NULL}, {"/usr/sbin/grubby", NULL}},
+	 VERDICT_MISSING,
+	 "in the boot loader, and restart: with systemd.unified_cgroup_hierarchy=1"},
 };
 
 static void looks_at_files(void **state)
@@ -217,6 +269,8 @@ static void looks_at_files(void **state)
 		struct doctor_view view = {.about = docker()};
 
 		drop("/sys/module/module/parameters/sig_enforce");
+		drop("/usr/sbin/cron");
+		drop("/usr/sbin/grubby");
 		build(file_rows[i].changes, ARRAY_SIZE(file_rows[i].changes));
 		host_look(root, "/proc/sysinfo", &view.host);
 		expect(&view, i, file_rows[i].name, file_rows[i].verdict, file_rows[i].told);
@@ -265,7 +319,7 @@ static const struct {
 	{"kernel module",
 	 {.host = {.has_module = true, .signed_only = true, .secure_boot = true}},
 	 VERDICT_MISSING,
-	 "the kernel (Secure Boot) loads no module"},
+	 "run: sudo modprobe sysinfo; where"},
 	{"cron", {.options = &scheduled}, VERDICT_MISSING, "or use --no-cron"},
 	{"cron", {.options = &alone}, VERDICT_OK, ""},
 	{"log server", {.log_err = -ECONNREFUSED}, VERDICT_WARNING, "sudo docker run"},
@@ -279,23 +333,30 @@ static const struct {
 	{"Docker engine",
 	 {.about = {.version = (char *)"20.10", .is_rootless = true, .no_cgroups = true}},
 	 VERDICT_MISSING,
-	 "gives its containers no cgroups"},
+	 "gives its containers no cgroups; let systemd delegate them to its user, and restart: "
+	 "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo install -D"},
 	{"Docker engine",
 	 {.about = {.version = (char *)"5.4.2", .is_podman = true}},
 	 VERDICT_WARNING,
 	 "Podman 5.4.2 by Docker's API"},
 	{"Docker engine",
-	 {.engine_err = -ENOENT},
+	 {.engine_err = -ENOENT, .host.has_docker = true},
 	 VERDICT_MISSING,
 	 "has a socket at unix:///var/run/docker.sock; run: sudo systemctl start docker"},
 	{"Docker engine",
+	 {.engine_err = -ENOENT, .host.installer = INSTALLER_APT},
+	 VERDICT_MISSING,
+	 "has a socket at unix:///var/run/docker.sock, and Docker is not installed; run: "
+	 "sudo apt-get update && sudo apt-get install docker.io"},
+	{"Docker engine", {.engine_err = -ENOENT}, VERDICT_MISSING, "; install Docker"},
+	{"Docker engine",
 	 {.engine_err = -ENOENT, .host.other_socket = (char *)"/run/user/1000/docker.sock"},
 	 VERDICT_MISSING,
-	 "cmgr-bpf --docker-host unix:///run/user/1000/docker.sock"},
+	 "test_doctor --docker-host unix:///run/user/1000/docker.sock"},
 	{"Docker engine",
-	 {.engine_err = -ECONNREFUSED},
+	 {.engine_err = -ECONNREFUSED, .host.has_docker = true},
 	 VERDICT_MISSING,
-	 "no Docker engine answers"},
+	 "no Docker engine answers at unix:///var/run/docker.sock; run: sudo systemctl start"},
 	{"Docker engine",
 	 {.engine_err = -EACCES},
 	 VERDICT_MISSING,
@@ -392,6 +453,63 @@ static void knows_engines_apart(void **state)
 	}
 }
 
+static void quotes_words(void **state)
+{
+	static const struct {
+		const char *words;
+		size_t size;
+		const char *line;
+	} rows[] = {
+		{"", 0, ""},
+		{"./cmgr-bpf", sizeof("./cmgr-bpf"), "./cmgr-bpf"},
+		{"x\0--dry-run\0--cycles=1", sizeof("x\0--dry-run\0--cycles=1"),
+		 "x --dry-run --cycles=1"},
+		{"x\0", sizeof("x\0"), "x ''"},
+		{"a b\0$HOME;\0it's", sizeof("a b\0$HOME;\0it's"), "'a b' '$HOME;' 'it'\\''s'"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *line = quote_words(rows[i].words, rows[i].size);
+
+		assert_string_equal(line, rows[i].line);
+	}
+}
+
+static void names_packages(void **state)
+{
+	static const struct {
+		const char *release;
+		enum installer installer;
+		const char *told;
+	} rows[] = {
+		{"6.12.43+deb13-amd64", INSTALLER_APT, "linux-image-amd64 linux-headers-amd64,"},
+		{"6.12.43+deb13-cloud-arm64", INSTALLER_APT,
+		 "linux-image-cloud-arm64 linux-headers-cloud-arm64,"},
+		{"6.1.0-37-rt-amd64", INSTALLER_APT,
+		 "linux-image-rt-amd64 linux-headers-rt-amd64,"},
+		{"6.8.0-45-generic", INSTALLER_APT, "linux-image-generic linux-headers-generic,"},
+		{"7.0.0-rc1", INSTALLER_APT, "linux-headers-$(dpkg --print-architecture),"},
+		{"6.9.1-200.fc40.x86_64", INSTALLER_DNF,
+		 "run: sudo dnf install kernel-devel-6.9.1-200.fc40.x86_64"},
+		{"6.9.1-arch1-1", INSTALLER_PACMAN, "run: sudo pacman -S linux-headers"},
+		{"6.9.1", INSTALLER_NONE, "install the headers of Linux 6.9.1"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct host host = {.installer = rows[i].installer};
+		_cleanup_free_ char *text = NULL;
+
+		strcpy(host.release, rows[i].release);
+		text = remedy_install(&host, PACKAGE_HEADERS);
+		if (!text || !strstr(text, rows[i].told))
+			fail_msg("row %zu: %s", i, text);
+	}
+}
+
 /* As somebody who is not root, where we are. */
 static int reach_as_nobody(const char *url)
 {
@@ -430,8 +548,15 @@ static void tells_what_is_in_the_way(void **state)
 
 static int make_root(void **state)
 {
+	_cleanup_free_ char *path = NULL;
+
 	(void)state;
-	return mkdtemp(root) && !chmod(root, 0755) ? 0 : -1;
+	if (!mkdtemp(root) || chmod(root, 0755))
+		return -1;
+	/* The module that is installed is always the same. */
+	put("/bin/modinfo", MODINFO, strlen(MODINFO));
+	path = format_text("%s/bin:%s", root, getenv("PATH"));
+	return path ? setenv("PATH", path, 1) : -1;
 }
 
 static int remove_root(void **state)
@@ -445,6 +570,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_other_engines),	cmocka_unit_test(looks_at_files),
 		cmocka_unit_test(looks_at_secure_boot), cmocka_unit_test(tells_other_things),
+		cmocka_unit_test(quotes_words),		cmocka_unit_test(names_packages),
 		cmocka_unit_test(knows_engines_apart),	cmocka_unit_test(tells_what_is_in_the_way),
 	};
 

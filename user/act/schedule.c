@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "rundir.h"
@@ -44,6 +45,38 @@ static int own_path(char *ret, size_t size)
 		return -errno;
 	ret[length] = '\0';
 	return (size_t)length == size - 1 ? -ENAMETOOLONG : 0;
+}
+
+/* Root's, and no other's to replace: in a sticky folder each may replace its own alone. */
+static bool is_roots_alone(const char *path)
+{
+	struct stat st;
+	unsigned int others = S_IWOTH;
+
+	if (stat(path, &st))
+		return true;
+	if (st.st_gid)
+		others |= S_IWGRP;
+	return !st.st_uid &&
+	       (!(st.st_mode & others) || (S_ISDIR(st.st_mode) && st.st_mode & S_ISVTX));
+}
+
+/* What root runs every minute, others could put their own in place of. */
+static void warn_of_others(const char *program)
+{
+	_cleanup_free_ char *path = strdup(program);
+	char *slash;
+
+	while (path && is_roots_alone(*path ? path : "/")) {
+		if (!*path)
+			return;
+		slash = strrchr(path, '/');
+		*slash = '\0';
+	}
+	if (path)
+		log_line("warning: cron runs %s as root, and others than root may write to %s; "
+			 "use --no-cron, or run what sudo make install has installed",
+			 program, *path ? path : "/");
 }
 
 struct entry {
@@ -122,14 +155,16 @@ static int entry_open(struct entry *ret)
 	return err;
 }
 
+/* A program that is gone could not remove the entry any more. */
 static int write_entry(const char *program, unsigned int count, const char *docker_host,
 		       const char *run_dir)
 {
 	_cleanup_free_ char *text = format_text(
 		FIRST_WORDS
 		" while it runs; it removes this file when it ends.\n"
-		"* * * * * root %s spawn -n %u --docker-host %s --run-dir %s >/dev/null\n",
-		program, count, docker_host, run_dir);
+		"* * * * * root if [ -x %s ]; then %s spawn -n %u --docker-host %s --run-dir %s "
+		">/dev/null; else rm -f " SCHEDULE_PATH "; fi\n",
+		program, program, count, docker_host, run_dir);
 
 	return text ? replace_file(SCHEDULE_PATH, TEMPORARY_PATH, text, 0644) : -ENOMEM;
 }
@@ -153,7 +188,9 @@ int schedule_install(unsigned int count, const char *docker_host, const char *ru
 	if (!err || err == -ENOENT)
 		err = write_entry(program, count, docker_host, run_dir);
 	entry_close(&old);
-	if (err)
+	if (!err)
+		warn_of_others(program);
+	else
 		log_line("cannot write %s: %s; mend it or use --no-cron", SCHEDULE_PATH,
 			 strerror(-err));
 	return err;

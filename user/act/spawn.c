@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "act/schedule.h"
+#include "leave.h"
 #include "rundir.h"
 #include "util.h"
 
@@ -16,6 +17,11 @@
 
 /* More than creating and starting one takes, at most: until then somebody may have it in hand. */
 #define UNSTARTED_AGE_S 150
+
+/* The first signal that is to end us, and when the container in hand is given up: at the second one. */
+static volatile sig_atomic_t told;
+static volatile uint64_t told_ns;
+static _Atomic unsigned long long end_ns;
 
 /* The images of docker/; each takes one number from its environment. */
 static const struct workload {
@@ -61,6 +67,7 @@ static int run_named(struct docker *docker, const struct workload *workload, con
 		.name = name,
 		.image = workload->image,
 		.memory_limit_bytes = workload->memory_limit_mib * MIB,
+		.end_ns = &end_ns,
 	};
 
 	if (workload->variable) {
@@ -97,7 +104,9 @@ static int spawn_one(struct docker *docker)
 		random_name(name);
 		err = run_named(docker, workload, name, &why);
 	}
-	if (err)
+	if (err && end_ns)
+		log_line("ended at once: the container in hand is given up");
+	else if (err)
 		tell_failed(workload, err, why);
 	else
 		printf("Created container '%s' from %s\n", name, workload->image);
@@ -116,28 +125,38 @@ void spawn_clean(struct docker *docker, bool all)
 		log_line("removed containers that were created and not started: count=%u", count);
 }
 
-/* The signals that end a command. What the caller ignores stays ignored. */
-static sigset_t ending_signals(void)
+static void on_signal(int number)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction old;
-	sigset_t set;
-	size_t i;
+	uint64_t now_ns = boottime_ns();
 
-	sigemptyset(&set);
-	for (i = 0; i < ARRAY_SIZE(numbers); i++)
-		if (!sigaction(numbers[i], NULL, &old) && old.sa_handler != SIG_IGN)
-			sigaddset(&set, numbers[i]);
-	return set;
+	if (!told) {
+		told_ns = now_ns;
+		told = number;
+	} else if (now_ns - told_ns < LEAVE_SAME_NS) {
+		return;
+	} else if (!end_ns) {
+		end_ns = now_ns;
+		told_ns = now_ns;
+	} else {
+		/* It comes when the handler returns. */
+		signal(number, SIG_DFL);
+		raise(number);
+	}
 }
 
-static bool is_told_to_end(const sigset_t *ending)
+/* What the caller ignores stays ignored. */
+static void listen_for_the_end(void)
 {
-	sigset_t pending;
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+	size_t i;
 
-	sigpending(&pending);
-	sigandset(&pending, &pending, ending);
-	return !sigisemptyset(&pending);
+	/* One at a time. */
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		sigaddset(&action.sa_mask, numbers[i]);
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (!sigaction(numbers[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &action, NULL);
 }
 
 /* A daemon that is to end takes the entry away before it looks for the last time at what there is. */
@@ -150,16 +169,17 @@ static bool is_wanted(const char *run_dir, bool had_entry)
 
 int spawn(struct docker *docker, unsigned int count, const char *run_dir)
 {
-	sigset_t ending = ending_signals(), before;
 	bool had_entry = !access(SCHEDULE_PATH, F_OK);
 	int err = 0;
 
-	sigprocmask(SIG_BLOCK, &ending, &before);
 	spawn_clean(docker, false);
-	while (!err && count-- && !is_told_to_end(&ending) && is_wanted(run_dir, had_entry))
+	listen_for_the_end();
+	while (!err && count-- && !told && is_wanted(run_dir, had_entry))
 		err = spawn_one(docker);
 	fflush(stdout);
-	/* One that waits ends us here. */
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (told) {
+		signal(told, SIG_DFL);
+		raise(told);
+	}
 	return err;
 }

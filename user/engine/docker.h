@@ -57,11 +57,13 @@ struct docker_spec {
 	const char *image;
 	const char *const *env; /* ends with NULL */
 	uint64_t memory_limit_bytes;
+	const _Atomic unsigned long long *end_ns; /* as of struct http_call */
 };
 
 /*
  * Creates and starts a managed container. 0; -ENOENT: no such image; -EEXIST: the name is taken;
- * other -errno. On error *ret_why tells it in words, to be freed.
+ * other -errno. On error *ret_why tells it in words, to be freed. One that is given up at @spec->end_ns is
+ * removed, as far as the engine answers in two seconds.
  */
 int docker_run(const struct docker *docker, const struct docker_spec *spec, char **ret_why);
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <string.h>
+#include <time.h>
 
 #include "engine/docker.h"
 #include "engine/limits.h"
 #include "util.h"
+
+#define TIDY_MS 2000U
 
 /* The body of a create request, to be freed, or NULL. */
 static char *spec_json(const struct docker_spec *spec)
@@ -78,19 +82,70 @@ static int start(const struct docker *docker, struct http_call *call, const char
 	return err ? err : -EIO;
 }
 
+/* By its full ID, as ever. 0, -ENOENT: it is not there (yet), or another -errno. */
+static int remove_named(const struct docker *docker, struct http_call *call, const char *name,
+			long timeout_ms)
+{
+	struct docker_state state;
+	long status;
+	int err = docker_call_inspect(docker, call, name);
+
+	if (err)
+		return err;
+	http_call_limit(call, timeout_ms);
+	err = http_call_run(call, &status);
+	if (!err)
+		err = docker_inspect_result(call, status, &state);
+	if (err)
+		return err;
+	err = strcmp(state.name, name) ? -ENOENT
+				       : docker_call_remove_stopped(docker, call, state.id);
+	docker_state_free(&state);
+	if (err)
+		return err;
+	http_call_limit(call, timeout_ms);
+	return http_call_run(call, &status);
+}
+
+/* One of @name may be about to be there; nobody has started it. */
+static void remove_given_up(const struct docker *docker, struct http_call *call, const char *name)
+{
+	static const struct timespec moment = {.tv_nsec = 100 * (long)NS_PER_MS};
+	uint64_t now_ns = boottime_ns(), end_ns = now_ns + TIDY_MS * NS_PER_MS;
+	int err = -ENOENT;
+
+	for (; err == -ENOENT && now_ns < end_ns; now_ns = boottime_ns()) {
+		err = remove_named(docker, call, name, (long)((end_ns - now_ns) / NS_PER_MS) + 1);
+		if (err == -ENOENT)
+			nanosleep(&moment, NULL);
+	}
+}
+
 static int create_and_start(const struct docker *docker, struct http_call *call,
 			    const struct docker_spec *spec, char **ret_why)
 {
 	char id[CONTAINER_ID_DIGITS + 1];
 	long status;
-	int err = create(docker, call, spec, id, ret_why);
+	bool given_up;
+	int err;
 
+	call->end_ns = spec->end_ns;
+	err = create(docker, call, spec, id, ret_why);
+	call->end_ns = NULL;
+	if (err && call->given_up)
+		remove_given_up(docker, call, spec->name);
 	if (err)
 		return err;
+	call->end_ns = spec->end_ns;
 	err = start(docker, call, id, ret_why);
+	call->end_ns = NULL;
+	given_up = call->given_up;
 	/* What was created but could not start would stay behind, unseen. */
-	if (err && !docker_call_action(docker, call, id, ACTION_REMOVE))
+	if (err && !docker_call_action(docker, call, id, ACTION_REMOVE)) {
+		if (given_up)
+			http_call_limit(call, TIDY_MS);
 		http_call_run(call, &status);
+	}
 	return err;
 }
 

@@ -19,8 +19,7 @@ def _disk() -> Path:
     tree.mkdir(parents=True)
     copy_tree(checkout_files("tests/vm", "kmod"), tree)
     with step("packages", f"built in a Debian 13, in {PACKAGES}"):
-        # By root, as the build in a chroot is: the next one has to be able to remove it.
-        run_as_root("package-tree", ["make", "-s", "-C", CHECKOUT, "deb-tree"])
+        run("package-tree", ["make", "-s", "-C", CHECKOUT, "deb-tree"])
         run_as_root("package-build", [CHECKOUT / "tests" / "packaging" / "deb", PACKAGES, "build"])
     (tree / "packages").mkdir()
     for name in ("cmgr-bpf", "cmgr-bpf-dkms", "pygraph"):

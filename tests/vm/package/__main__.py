@@ -19,6 +19,7 @@ NAMES = ("cmgr-bpf", "cmgr-bpf-dkms", "pygraph")
 SETTINGS = Path("/etc/default/cmgr-bpf")
 ENTRY = Path("/etc/cron.d/cmgr-bpf")
 PINS = Path("/sys/fs/bpf/cmgr")
+MODULE = Path("/sys/module/sysinfo/srcversion")
 PAGE = "http://127.0.0.1:8000"
 LEFT = ("/usr/sbin/cmgr-bpf", "/etc/default/cmgr-bpf", "/etc/default/pygraph", "/var/lib/cmgr-bpf",
         "/run/cmgr-bpf", "/var/lib/pygraph", "/var/lib/private/pygraph", "/usr/share/pygraph",
@@ -138,14 +139,36 @@ def upgrades(checks: Checks) -> None:
         must("dpkg-deb", "-R", package, tree)
         control = tree / "DEBIAN" / "control"
         control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+1", control.read_text()))
+        for source in tree.glob("usr/src/*/sysinfo.c"):
+            source.write_text(source.read_text() + "MODULE_INFO(test, \"newer\");\n")
         must("dpkg-deb", "-b", tree, folder / package.name)
-    before = show("MainPID")
+    before, module = show("MainPID"), MODULE.read_text()
     must("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "-i",
          *folder.glob("*.deb"))
     wait_for("the daemon", lambda: active("cmgr-bpf") and show("MainPID") != before, 120)
     checks.check("upgraded, the new one runs", active("cmgr-bpf"))
+    loaded, built = MODULE.read_text().strip(), must("modinfo", "-F", "srcversion", "sysinfo").strip()
+    checks.check("and so does the new module", module.strip() != loaded == built,
+                 f"before {module.strip()}, loaded {loaded}, installed {built}")
     wait_for("the page", lambda: len(rows("runs")) > 1, 120)
     checks.check("and what was stored is there", True)
+
+
+def stays(checks: Checks) -> None:
+    """While a daemon that was started by hand runs."""
+    must("systemctl", "stop", "cmgr-bpf")
+    with subprocess.Popen(["cmgr-bpf", "--no-cron", "--no-log"], stdout=subprocess.DEVNULL) as daemon:
+        try:
+            wait_for("the daemon", (PINS / "cgroup_cpu").exists, 60)
+            code, told = run("dpkg", "--purge", "cmgr-bpf")
+            checks.check("not purged while a daemon runs", code and "end the one that runs" in told, told)
+            kept = [path for path in ("/proc/sysinfo", "/var/lib/cmgr-bpf", "/run/cmgr-bpf/lock",
+                                      "/usr/sbin/cmgr-bpf") if Path(path).exists()]
+            checks.equal("and what it uses is there", len(kept), 4)
+            checks.equal("it goes on", daemon.poll(), None)
+        finally:
+            daemon.terminate()
+        checks.equal("and ends well", daemon.wait(60), 0)
 
 
 def goes(checks: Checks) -> None:
@@ -159,7 +182,7 @@ def goes(checks: Checks) -> None:
 def main() -> int:
     checks = Checks()
     try:
-        for part in (installs, governs, survives, schedules, upgrades, goes):
+        for part in (installs, governs, survives, schedules, upgrades, stays, goes):
             print(f"\n{part.__name__}", flush=True)
             part(checks)
     except (NeverHeld, RuntimeError, subprocess.SubprocessError) as error:
