@@ -43,13 +43,17 @@ static enum verdict judge_kernel(const struct doctor_view *view, char **ret_text
 {
 	const struct host *host = &view->host;
 
+	/* Before 6.4, what BPF allocates where a task is born takes locks that sleep with PREEMPT_RT. */
+	unsigned int minor = host->is_realtime ? 4 : 1;
+
 	*ret_text = host->release[0] ? strdup(host->release) : NULL;
-	if (!host->release[0] || host->major > 6 || (host->major == 6 && host->minor >= 1))
+	if (!host->release[0] || host->major > 6 || (host->major == 6 && host->minor >= minor))
 		return VERDICT_OK;
 	free(*ret_text);
-	*ret_text = format_text("Linux %s is older than 6.1; boot a newer one, as Debian 12 has: "
-				"sudo apt-get install linux-image-amd64",
-				host->release);
+	*ret_text =
+		format_text("Linux %s is older than 6.%u%s; boot a newer one, as Debian 13 has: "
+			    "sudo apt-get install linux-image-amd64",
+			    host->release, minor, host->is_realtime ? " and real-time" : "");
 	return VERDICT_MISSING;
 }
 

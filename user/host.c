@@ -86,6 +86,7 @@ static bool is_other(const char *root, const char *module)
 static void look_at_kernel(const char *root, struct host *host)
 {
 	_cleanup_free_ char *pattern = NULL, *build = NULL, *text = NULL, *module = NULL;
+	_cleanup_free_ char *version = NULL;
 	size_t size;
 
 	text = text_of(root, "/proc/sys/kernel/osrelease", &size);
@@ -95,6 +96,8 @@ static void look_at_kernel(const char *root, struct host *host)
 	if (strlen(text) >= sizeof(host->release))
 		return;
 	memcpy(host->release, text, strlen(text) + 1);
+	version = text_of(root, "/proc/sys/kernel/version", &size);
+	host->is_realtime = version && strstr(version, "PREEMPT_RT");
 	pattern = format_text("/lib/modules/%s/*/dkms/sysinfo.ko*", text);
 	host->has_module = pattern && matches(root, pattern, &module);
 	free(pattern);

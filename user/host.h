@@ -29,6 +29,7 @@ struct host {
 	bool is_root;
 	char release[65]; /* of the kernel; "": not known */
 	unsigned int major, minor;
+	bool is_realtime; /* PREEMPT_RT */
 	enum cgroup_layout cgroups;
 	enum lockdown lockdown;
 	bool secure_boot;

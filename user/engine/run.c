@@ -98,8 +98,9 @@ static int remove_named(const struct docker *docker, struct http_call *call, con
 		err = docker_inspect_result(call, status, &state);
 	if (err)
 		return err;
-	err = strcmp(state.name, name) ? -ENOENT
-				       : docker_call_remove_stopped(docker, call, state.id);
+	err = strcmp(state.name, name) || !state.managed
+		      ? -ENOENT
+		      : docker_call_remove_stopped(docker, call, state.id);
 	docker_state_free(&state);
 	if (err)
 		return err;
