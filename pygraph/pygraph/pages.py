@@ -107,12 +107,16 @@ def _state(run: Row, cycle: Row) -> str:
 
 
 def _page_etag(connection: Connection, run: Row | None, state: str) -> str:
-    """Changes with every stored cycle of any run: the chooser shows them all."""
+    """Changes with every stored cycle of any run, for the chooser shows them all, and with every
+    final graph of this one.
+    """
     sums = connection.execute(select(func.count(), func.sum(runs.c.cycles))).one()
     finished = select(func.count()).where(runs.c.finished)
     query = hashlib.sha256(request.query_string).hexdigest()[:16]
+    store = current_app.extensions["pygraph"].store
+    drawn = len(drawn_graphs(store, connection, run)) if run and run.finished else 0
     parts = (PROCESS, run.id if run else 0, query, state, *sums,
-             connection.execute(finished).scalar_one())
+             connection.execute(finished).scalar_one(), drawn)
     return "-".join(str(part) for part in parts)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import lines, pages
+from pygraph import graphs, lines, pages
 from pygraph.display import duration, kib, percent, points, span, visible
 from records import container, cycle, gone
 
@@ -129,6 +129,21 @@ def test_page_is_not_sent_twice(filled: Filled) -> None:
     post(client, cycle(4))
     assert client.get("/", headers=same).status_code == 200
     assert client.get("/?run_id=run-1").headers["ETag"] != client.get("/").headers["ETag"]
+
+
+def test_page_changes_when_a_graph_is_drawn(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs.Worker, "wake", lambda self: None)
+    client = filled(3)
+    client.post("/api/v1/finish", json={key: cycle()[key] for key in ("boot_id", "run_id")})
+    page = client.get("/")
+    for name in graphs.GRAPH_NAMES:
+        assert "being drawn" in page.text
+        assert client.get(f"/graphs/{name}.png").status_code == 200
+        page = client.get("/", headers={"If-None-Match": page.headers["ETag"]})
+        assert page.status_code == 200
+    assert "being drawn" not in page.text
 
 
 @pytest.mark.parametrize("age_ms,state", [(5_000, "live"), (31_000, "silent")])
