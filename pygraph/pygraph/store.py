@@ -23,6 +23,7 @@ from .migrations import WrongVersion, prepare
 from .queries import find_run
 from .rollup import SHORT_MS, roll_up
 from .schema import containers, cycles, gone, graphs, identities, removals, runs
+from .timestamps import now_ms
 
 BUSY_TIMEOUT_S = 30
 IDENTITY_BATCH = 500
@@ -46,6 +47,7 @@ COUNT_CYCLE = text("""
         cycles = cycles + 1,
         first_ms = CASE WHEN first_ms > :time_ms THEN :time_ms ELSE first_ms END,
         last_ms = CASE WHEN last_ms < :time_ms THEN :time_ms ELSE last_ms END,
+        received_ms = :received_ms,
         rolled_ms = CASE WHEN rolled_ms > :rolled_ms THEN :rolled_ms ELSE rolled_ms END
     WHERE id = :run
 """)
@@ -216,7 +218,8 @@ def insert_cycle(
 
 
 def _count_cycle(connection: Connection, run: int, time_ms: int) -> None:
-    values = {"run": run, "time_ms": time_ms, "rolled_ms": time_ms - time_ms % SHORT_MS}
+    values = {"run": run, "time_ms": time_ms, "rolled_ms": time_ms - time_ms % SHORT_MS,
+              "received_ms": now_ms()}
     connection.execute(COUNT_CYCLE, values)
 
 
