@@ -6,7 +6,6 @@ from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.engine import Connection, Row
 
 from . import summary
-from .rollup import SHORT_MS
 from .schema import containers, cycles, identities, late, removals
 
 # How long after it was to be removed a container is still expected to go.
@@ -17,14 +16,10 @@ Record = dict[str, Any]
 
 # As text: see store.py.
 FIND_LATE = text("SELECT container_id, outcome FROM late WHERE run = :run AND seq = :seq")
-ROLL_UP_AGAIN = text("""
-    UPDATE runs SET rolled_ms = CASE WHEN rolled_ms > :time_ms THEN :time_ms ELSE rolled_ms END
-    WHERE id = :run
-""")
 
 
-def apply(connection: Connection, run: int, record: Record) -> None:
-    """In the transaction that has stored `record`."""
+def apply(connection: Connection, run: int, record: Record) -> set[int]:
+    """In the transaction that has stored `record`; the times (ms) of the cycles that it changed."""
     changed: set[tuple[int, int]] = set()
     for row in record["late"]:
         key = {"run": run, "seq": row["seq"], "container_id": row["id"]}
@@ -39,6 +34,7 @@ def apply(connection: Connection, run: int, record: Record) -> None:
         changed |= _measure(connection, run, record["time"], sizes)
     for cycle, time_ms in changed:
         _sum_up(connection, run, cycle, time_ms)
+    return {time_ms for _cycle, time_ms in changed}
 
 
 def _find_late(connection: Connection, key: Record) -> Row | None:
@@ -119,4 +115,3 @@ def _sum_up(connection: Connection, run: int, cycle: int, time_ms: int) -> None:
     ))
     counts = summary.removal_counts(row._mapping for row in rows)
     connection.execute(update(cycles).where(cycles.c.id == cycle).values(counts))
-    connection.execute(ROLL_UP_AGAIN, {"run": run, "time_ms": time_ms - time_ms % SHORT_MS})

@@ -102,7 +102,8 @@ def dashboard() -> ResponseReturnValue:
 def _state(run: Row, cycle: Row) -> str:
     if run.finished:
         return "finished"
-    silence_ms = now_ms() - cycle.time_ms
+    # Should pygraph's own clock be set back, the next cycle mends it.
+    silence_ms = abs(now_ms() - run.received_ms)
     return "silent" if silence_ms > max(SILENT_MIN_MS, 3 * cycle.interval_ms) else "live"
 
 

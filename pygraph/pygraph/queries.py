@@ -18,23 +18,29 @@ SEARCH_S = 1.0
 def list_runs(
     connection: Connection, limit: int | None = None, host: str | None = None
 ) -> list[Row]:
-    """Runs, of one host or of all, newest first."""
-    query = select(runs).order_by(runs.c.last_ms.desc(), runs.c.id.desc()).limit(limit)
+    """Runs, of one host or of all, newest first: the one that was heard of last for the first time.
+
+    By their times, two hosts that send would take turns, and one whose clock was wrong would stay.
+    """
+    query = select(runs).order_by(runs.c.id.desc()).limit(limit)
     if host is not None:
         query = query.where(runs.c.host == host)
     return connection.execute(query).all()
 
 
 def list_hosts(connection: Connection, limit: int) -> list[str]:
-    """Names of hosts, that of the newest cycle first."""
-    last_ms = func.max(runs.c.last_ms)
-    query = select(runs.c.host).group_by(runs.c.host).order_by(last_ms.desc()).limit(limit)
+    """Names of hosts, that of the newest run first."""
+    newest = func.max(runs.c.id)
+    query = select(runs.c.host).group_by(runs.c.host).order_by(newest.desc()).limit(limit)
     return list(connection.execute(query).scalars())
 
 
 def newest_runs(connection: Connection, limit: int) -> list[Row]:
     """The newest run of each host."""
-    return [find_run(connection, host=host) for host in list_hosts(connection, limit)]
+    newest = func.max(runs.c.id)
+    ids = select(newest).group_by(runs.c.host).order_by(newest.desc()).limit(limit)
+    query = select(runs).where(runs.c.id.in_(ids)).order_by(runs.c.id.desc())
+    return connection.execute(query).all()
 
 
 def find_run(
@@ -43,8 +49,15 @@ def find_run(
     boot_id: str | None = None,
     host: str | None = None,
 ) -> Row | None:
-    """The newest run that fits; None when there is none."""
-    query = select(runs).order_by(runs.c.last_ms.desc(), runs.c.id.desc()).limit(1)
+    """The newest run that fits, with the time of its last cycle (newest_ms); None without one."""
+    newest_ms = (
+        select(cycles.c.time_ms)
+        .where(cycles.c.run == runs.c.id)
+        .order_by(cycles.c.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(runs, newest_ms.label("newest_ms")).order_by(runs.c.id.desc()).limit(1)
     if run_id is not None:
         query = query.where(runs.c.run_id == run_id)
     if boot_id is not None:
@@ -76,9 +89,9 @@ def undrawn_runs(connection: Connection, wanted: int) -> list[Row]:
 
 
 def last_cycle(connection: Connection, run: Row) -> Row | None:
-    query = select(cycles).where(cycles.c.run == run.id)
-    order = (cycles.c.time_ms.desc(), cycles.c.seq.desc())
-    return connection.execute(query.order_by(*order).limit(1)).first()
+    """By its number: the clock of a host may be set back."""
+    query = select(cycles).where(cycles.c.run == run.id).order_by(cycles.c.seq.desc()).limit(1)
+    return connection.execute(query).first()
 
 
 def cycle_containers(connection: Connection, cycle: Row) -> list[Row]:

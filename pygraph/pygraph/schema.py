@@ -56,7 +56,7 @@ def _key(name: str, target: str, **options: bool) -> Column:
 
 # first_ms, last_ms and cycles follow from the table cycles; they are kept here, in the same
 # transaction, so that a list of runs does not read every cycle. Before rolled_ms, `spans` sum up
-# what the cycles say; a late cycle sets it back. received_ms is when the newest cycle came, by
+# what the cycles say, late ones too. received_ms is when the newest cycle came, by
 # pygraph's own clock: a host's may be wrong.
 runs = Table(
     "runs",

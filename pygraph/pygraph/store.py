@@ -21,7 +21,7 @@ from sqlalchemy.pool import QueuePool
 from . import late, summary
 from .migrations import WrongVersion, prepare
 from .queries import find_run
-from .rollup import SHORT_MS, roll_up
+from .rollup import SHORT_MS, roll_up, sum_again
 from .schema import containers, cycles, gone, graphs, identities, removals, runs
 from .timestamps import now_ms
 
@@ -40,15 +40,14 @@ Record = dict[str, Any]
 Identities = dict[tuple[str, str, str], int]
 
 # As text: SQLAlchemy looks through every statement of its own each time, for its cache.
-FIND_RUN = text("SELECT id FROM runs WHERE boot_id = :boot_id AND run_id = :run_id")
+FIND_RUN = text("SELECT id, rolled_ms FROM runs WHERE boot_id = :boot_id AND run_id = :run_id")
 FIND_CYCLE = text("SELECT id FROM cycles WHERE run = :run AND seq = :seq")
 COUNT_CYCLE = text("""
     UPDATE runs SET
         cycles = cycles + 1,
         first_ms = CASE WHEN first_ms > :time_ms THEN :time_ms ELSE first_ms END,
         last_ms = CASE WHEN last_ms < :time_ms THEN :time_ms ELSE last_ms END,
-        received_ms = :received_ms,
-        rolled_ms = CASE WHEN rolled_ms > :rolled_ms THEN :rolled_ms ELSE rolled_ms END
+        received_ms = :received_ms
     WHERE id = :run
 """)
 
@@ -201,7 +200,7 @@ def insert_cycle(
     The transaction holds the write lock from its start, so what is not there stays away. `known`
     grows by the identities that were found or made; should the transaction fail, forget them.
     """
-    run = _run_key(connection, record)
+    run, rolled_ms = _run_key(connection, record)
     if connection.execute(FIND_CYCLE, {"run": run, "seq": record["seq"]}).first() is not None:
         return False
     result = connection.execute(insert(cycles), _cycle_values(run, record, costs or {}))
@@ -210,7 +209,10 @@ def insert_cycle(
     _insert_removals(connection, run, cycle, record)
     _insert_gone(connection, cycle, record["gone"])
     _count_cycle(connection, run, record["time"])
-    late.apply(connection, run, record)
+    changed = {record["time"], *late.apply(connection, run, record)}
+    if min(changed) < rolled_ms:
+        row = connection.execute(select(runs).where(runs.c.id == run)).one()
+        sum_again(connection, row, changed)
     if record["final"]:
         # Nobody asks for the graphs of a run whose last records were sent after its end.
         connection.execute(update(runs).where(runs.c.id == run).values(finished=True))
@@ -218,21 +220,21 @@ def insert_cycle(
 
 
 def _count_cycle(connection: Connection, run: int, time_ms: int) -> None:
-    values = {"run": run, "time_ms": time_ms, "rolled_ms": time_ms - time_ms % SHORT_MS,
-              "received_ms": now_ms()}
+    values = {"run": run, "time_ms": time_ms, "received_ms": now_ms()}
     connection.execute(COUNT_CYCLE, values)
 
 
-def _run_key(connection: Connection, record: Record) -> int:
+def _run_key(connection: Connection, record: Record) -> tuple[int, int]:
+    """The key of the record's run, and up to where (ms) its cycles are summed up."""
     key = {"boot_id": record["boot_id"], "run_id": record["run_id"]}
-    run = connection.execute(FIND_RUN, key).scalar()
+    run = connection.execute(FIND_RUN, key).first()
     if run is not None:
-        return run
+        return run.id, run.rolled_ms
     time_ms = record["time"]
-    start = {"first_ms": time_ms, "last_ms": time_ms, "cycles": 0,
-             "rolled_ms": time_ms - time_ms % SHORT_MS}
+    rolled_ms = time_ms - time_ms % SHORT_MS
+    start = {"first_ms": time_ms, "last_ms": time_ms, "cycles": 0, "rolled_ms": rolled_ms}
     values = {**key, **start, "host": record["host"], "finished": False}
-    return connection.execute(insert(runs), values).inserted_primary_key[0]
+    return connection.execute(insert(runs), values).inserted_primary_key[0], rolled_ms
 
 
 def _cycle_values(run: int, record: Record, costs: Record) -> Record:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import graphs, lines, pages
+from pygraph import graphs, lines, pages, store
 from pygraph.display import duration, kib, percent, points, span, visible
 from records import container, cycle, gone
 
@@ -37,8 +37,8 @@ def test_unknown_run(client: FlaskClient) -> None:
 
 
 def test_runs_newest_first(client: FlaskClient) -> None:
-    post(client, cycle(7, run_id="newer"))
     post(client, cycle(2, run_id="older"))
+    post(client, cycle(7, run_id="newer"))
     post(client, cycle(1, run_id="older"))
     answer = client.get("/api/v1/runs").get_json()
     assert [run["run_id"] for run in answer] == ["newer", "older"]
@@ -50,8 +50,8 @@ def test_runs_newest_first(client: FlaskClient) -> None:
 
 
 def test_chosen_run(client: FlaskClient) -> None:
-    post(client, cycle(2, run_id="newer", containers=[container(1, name="in-newer")]))
     post(client, cycle(1, run_id="older", containers=[container(2, name="in-older")]))
+    post(client, cycle(2, run_id="newer", containers=[container(1, name="in-newer")]))
     assert "in-newer" in client.get("/").text
     chosen = client.get("/?run_id=older").text
     assert "in-older" in chosen and "in-newer" not in chosen
@@ -150,10 +150,31 @@ def test_page_changes_when_a_graph_is_drawn(
 def test_state(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, age_ms: int, state: str
 ) -> None:
-    post(client, cycle(1))
-    last_ms = 1_738_324_810_000
-    monkeypatch.setattr(pages, "now_ms", lambda: last_ms + age_ms)
+    monkeypatch.setattr(store, "now_ms", lambda: 1_000_000)
+    # Whatever the host's clock says.
+    post(client, cycle(1, time="2099-01-01T00:00:00.000Z"))
+    monkeypatch.setattr(pages, "now_ms", lambda: 1_000_000 + age_ms)
     assert f'class="state state-{state}"' in client.get("/").text
+
+
+def test_the_page_follows_a_clock_that_is_set_back(client: FlaskClient) -> None:
+    post(client, cycle(1, time="2099-01-01T00:00:00.000Z"))
+    post(client, cycle(2, containers=[container(1, name="now-here")]))
+    text = client.get("/").text
+    assert "now-here" in text and "number 2" in text and "state-live" in text
+    body = client.get("/api/v1/charts").get_json()
+    assert body["times_ms"] == [1_738_324_820_000]
+    post(client, cycle(3, run_id="next", containers=[container(1, name="in-next")]))
+    assert "in-next" in client.get("/").text
+
+
+def test_the_newest_run_stays_while_others_send(client: FlaskClient) -> None:
+    post(client, cycle(1, run_id="one", host="lab-1", containers=[container(1, name="in-one")]))
+    post(client, cycle(1, run_id="two", host="lab-2", containers=[container(1, name="in-two")]))
+    for seq in range(2, 5):
+        post(client, cycle(seq, run_id="one", host="lab-1"))
+        assert "in-two" in client.get("/").text
+    assert client.get("/metrics").text.count("cmgr_cycle_timestamp_seconds{") == 2
 
 
 def test_state_finished(client: FlaskClient) -> None:

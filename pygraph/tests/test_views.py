@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import queries
+from pygraph import queries, rollup
 from pygraph.views import AT_ONCE, VIEWS
 from records import BOOT_ID, Lab, container, cycle, gone
 
@@ -236,6 +236,29 @@ def test_a_late_cycle_is_in_its_span(filled: Filled) -> None:
         pass
     body = client.get("/api/v1/charts?span=all").get_json()
     assert max(body["charts"]["freed"][1]["values"]) == 10**9
+
+
+def test_after_a_step_back_one_span_is_summed_again(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, summed = filled(5000), []
+    store = client.application.extensions["pygraph"].store
+    while store.roll_up():
+        pass
+    for name in ("_sum_cycles", "_sum_spans"):
+        inner = getattr(rollup, name)
+        monkeypatch.setattr(rollup, name, lambda connection, run, start_ms, inner=inner: (
+            summed.append(start_ms), inner(connection, run, start_ms)))
+    for seq in (5001, 5002):
+        late = cycle(seq, time=f"2025-01-31T12:00:1{seq - 5000}.000Z", containers=[
+            removed(9, usage_kib=10**9)])
+        post(client, late)
+    assert summed == [START_MS, START_MS] * 2
+    assert not store.roll_up()
+    with store.reader.connect() as connection:
+        spans = connection.exec_driver_sql(
+            f"SELECT freed_max_kib FROM spans WHERE start_ms = {START_MS}").scalars().all()
+    assert spans == [10**9] * 2
 
 
 def test_metrics(client: FlaskClient) -> None:
