@@ -87,6 +87,8 @@ def main() -> int:
             channel_timeout=CHANNEL_TIMEOUT_S,
             asyncore_use_poll=True,
             max_request_body_size=BODY_READ_MAX_BYTES,
+            # Above it, a thread would wait for a reader; what is not read waits in files.
+            outbuf_high_watermark=sys.maxsize,
             ident="pygraph",
         )
     except StoreError as error:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -17,7 +17,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from conftest import fill
-from records import RUN_ID, cycle
+from pygraph.__main__ import THREADS
+from pygraph.ingest import check_cycle
+from pygraph.store import Store
+from records import RUN_ID, container, cycle
 from test_server import PACKAGE, free_port, wait_for
 
 SLOW = 150
@@ -95,17 +98,45 @@ def test_every_answer_has_a_strict_policy(client: FlaskClient, path: str) -> Non
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    fill(tmp_path, 3000)
+@contextmanager
+def serve(folder: Path) -> Iterator[int]:
     port = free_port()
-    environ = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYGRAPH_DATA": str(tmp_path),
+    environ = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYGRAPH_DATA": str(folder),
                "PYGRAPH_PORT": str(port)}
     with subprocess.Popen([sys.executable, "-m", "pygraph"], env=environ,
                           stderr=subprocess.DEVNULL) as server:
         wait_for(f"http://127.0.0.1:{port}/healthz", server)
         yield port
         server.terminate()
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    fill(tmp_path, 3000)
+    with serve(tmp_path) as port:
+        yield port
+
+
+def test_one_that_does_not_read_holds_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rows = [container(index, decision="remove", outcome="removed", reason="r" * 4000)
+            for index in range(5000)]
+    store.add_cycle(check_cycle(cycle(containers=rows)))
+    store.close()
+    with serve(tmp_path) as port, ExitStack() as stack:
+        ask = b"GET /api/v1/views/removals.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        for _ in range(THREADS):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            # Twice in one packet: the second would wait for the first to be read.
+            one.sendall(ask * 2)
+            assert one.recv(12) == b"HTTP/1.1 200"
+        for path in ("/healthz", "/"):
+            begun = time.monotonic()
+            assert urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).status == 200
+            assert time.monotonic() - begun < PATIENCE_S
+        url = f"http://127.0.0.1:{port}/api/v1/views/removals.json"
+        with urlopen(url, timeout=30) as answer:
+            assert len(answer.read()) == int(answer.headers["Content-Length"]) > 16 * 1024 * 1024
 
 
 def test_slow_clients_keep_nobody_waiting(port: int) -> None:

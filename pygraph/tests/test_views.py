@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import queries, rollup
-from pygraph.views import AT_ONCE, VIEWS
+from pygraph import queries, rollup, views
+from pygraph.views import AT_ONCE, UNREAD_MAX, VIEWS
 from records import BOOT_ID, Lab, container, cycle, gone
 
 Filled = Callable[[int], FlaskClient]
@@ -73,11 +73,19 @@ def test_history_is_of_the_range(filled: Filled) -> None:
 
 def test_only_so_many_exports_at_once(filled: Filled) -> None:
     client = filled(3)
-    held = [client.get("/api/v1/views/history.csv", buffered=False) for _ in range(AT_ONCE)]
+    for _ in range(AT_ONCE):
+        views._turns.acquire()
+    assert client.get("/api/v1/views/history.csv").status_code == 503
+    for _ in range(AT_ONCE):
+        views._turns.release()
+    held = [client.get("/api/v1/views/history.csv", buffered=False) for _ in range(UNREAD_MAX)]
+    assert [answer.status_code for answer in held] == [200] * UNREAD_MAX
     assert client.get("/api/v1/views/history.csv").status_code == 503
     for answer in held:
         answer.close()
+    del held, answer
     assert client.get("/api/v1/views/history.csv").status_code == 200
+    assert client.head("/api/v1/views/history.csv").status_code == 200
 
 
 def removed(index: int, **changes: Any) -> dict[str, Any]:
