@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection, Row
 from . import summary
 from .schema import containers, cycles, identities, late, removals
 
-# How long after it was to be removed a container is still expected to go.
+# How long before the window in which it went a container was to be removed at most.
 GOES_WITHIN_MS = 900_000
 PENDING = "pending"
 
@@ -31,7 +31,8 @@ def apply(connection: Connection, run: int, record: Record) -> set[int]:
     sizes = {row["id"]: row["freed_kib"] for row in record["gone"]
              if row["removed"] and row["id"] and row["freed_kib"] is not None}
     if sizes:
-        changed |= _measure(connection, run, record["time"], sizes)
+        since_ms = record["time"] - record["interval_ms"] - GOES_WITHIN_MS
+        changed |= _measure(connection, run, since_ms, record["time"], sizes)
     for cycle, time_ms in changed:
         _sum_up(connection, run, cycle, time_ms)
     return {time_ms for _cycle, time_ms in changed}
@@ -85,11 +86,11 @@ def _end(
 
 
 def _measure(
-    connection: Connection, run: int, time_ms: int, sizes: dict[str, int]
+    connection: Connection, run: int, since_ms: int, time_ms: int, sizes: dict[str, int]
 ) -> set[tuple[int, int]]:
     """What the newest removal of each of these containers freed."""
     query = _acted(run).where(
-        removals.c.time_ms.between(time_ms - GOES_WITHIN_MS, time_ms),
+        removals.c.time_ms.between(since_ms, time_ms),
         identities.c.container_id.in_(sizes),
     ).order_by(removals.c.time_ms, removals.c.cycle)
     newest = {row.id: row for row in connection.execute(query)}

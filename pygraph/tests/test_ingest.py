@@ -70,6 +70,7 @@ def test_ignores_unknown_fields(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path,value", [
     (["no_removal"], "the reading is partial"),
+    (["interval_ms"], 400 * 86_400_000),
     (["containers", 0, "rank"], None),
     (["containers", 0, "margin"], None),
     (["containers", 0, "cpu_share"], 1),
@@ -182,6 +183,22 @@ def test_refuses_a_number_beyond_double(client: FlaskClient) -> None:
     body = json.dumps(full_record()).replace('"score": 0.05', '"score": 1e999', 1)
     answer = client.post(URL, data=body, content_type="application/json")
     assert answer.get_json()["field"] == "containers[0].score"
+
+
+def test_says_in_its_log_what_it_refuses(
+    client: FlaskClient, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.post(URL, json=change(full_record(), ["seq"], 0))
+    client.post(URL, json={"boot_id": "a", "run_id": "\n\x1b[31mforged"})
+    client.post(URL, data=b"x" * 5000 + b"\n", content_type="application/json")
+    client.post(URL, data=b" " * (BODY_MAX_BYTES + 1), content_type="application/json")
+    client.application.config["TOKEN"] = "s3cret"
+    client.post(URL, json=full_record())
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    for line, word in zip(said, ("status=400 field=seq reason='must be from 1", "field=run_id",
+                                 "field=body", "status=413", "status=401"), strict=True):
+        assert word in line and "result=refused" in line
+        assert line.isprintable() and len(line) < 500 and "s3cret" not in line
 
 
 def test_refuses_another_content_type(client: FlaskClient) -> None:

@@ -89,6 +89,14 @@ def test_the_newest_removal_of_a_container_freed_it(client: FlaskClient, data_di
     assert rows(data_dir, "SELECT freed_kib FROM removals ORDER BY time_ms") == [(0,), (9,)]
 
 
+def test_a_host_may_have_slept_meanwhile(client: FlaskClient, data_dir: Path) -> None:
+    died = [gone(1, removed=True, freed_kib=9)]
+    send(client, cycle(1, containers=[victim(1, "removed")]),
+         cycle(2, time="2025-03-31T12:00:00.000Z", interval_ms=59 * 86_400_000, containers=[],
+               gone=died))
+    assert rows(data_dir, "SELECT freed_kib FROM removals") == [(9,)]
+
+
 def test_a_pause_frees_no_memory(client: FlaskClient, data_dir: Path) -> None:
     send(client, cycle(1, containers=[victim(1, "paused")]),
          cycle(2, containers=[], gone=[gone(1, removed=True, freed_kib=9)]))
