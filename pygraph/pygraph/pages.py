@@ -28,6 +28,7 @@ CHART_LIBRARY = Path("/usr/share/javascript/chart.js")
 REMOVALS = 15
 GONE = 10
 RUNS_SHOWN = 100
+RUNS_LISTED = 200
 HOSTS_SHOWN = 200
 # Of each section of the ranking; the export has them all.
 ROWS_SHOWN = 250
@@ -66,6 +67,7 @@ def chart_library() -> ResponseReturnValue:
 
 @blueprint.get("/api/v1/runs")
 def list_runs() -> ResponseReturnValue:
+    """The RUNS_LISTED newest runs; /api/v1/views/runs.json has them all, without their graphs."""
     store = current_app.extensions["pygraph"].store
     with _reader() as connection:
         return jsonify([
@@ -79,7 +81,7 @@ def list_runs() -> ResponseReturnValue:
                 "finished": run.finished,
                 "graphs": drawn_graphs(store, connection, run),
             }
-            for run in queries.list_runs(connection)
+            for run in queries.list_runs(connection, RUNS_LISTED)
         ])
 
 

@@ -84,8 +84,10 @@ def undrawn_runs(connection: Connection, wanted: int) -> list[Row]:
         .where(graphs.c.run == runs.c.id, graphs.c.cycles == runs.c.cycles)
         .scalar_subquery()
     )
-    rows = connection.execute(select(runs).where(runs.c.finished, current < wanted)).all()
-    return [run for run in rows if find_run(connection, run.run_id).id == run.id]
+    other = runs.alias()
+    newer = select(other.c.id).where(other.c.run_id == runs.c.run_id, other.c.id > runs.c.id)
+    query = select(runs).where(runs.c.finished, ~newer.exists(), current < wanted)
+    return connection.execute(query).all()
 
 
 def last_cycle(connection: Connection, run: Row) -> Row | None:

@@ -1,13 +1,17 @@
 import html
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import graphs, lines, pages, store
+from pygraph import graphs, lines, pages, queries, store
 from pygraph.display import duration, kib, percent, points, span, visible
+from pygraph.ingest import check_cycle
+from pygraph.store import insert_cycle
 from records import container, cycle, gone
 
 Filled = Callable[[int], FlaskClient]
@@ -47,6 +51,32 @@ def test_runs_newest_first(client: FlaskClient) -> None:
         "first_time": "2025-01-31T12:00:10.000Z", "last_time": "2025-01-31T12:00:20.000Z",
         "cycles": 2, "finished": False, "graphs": [],
     }
+
+
+def test_many_runs(client: FlaskClient, data_dir: Path) -> None:
+    store = client.application.extensions["pygraph"].store
+    count = pages.RUNS_LISTED + 5
+    with store.write() as connection:
+        for index in range(count):
+            insert_cycle(connection, check_cycle(cycle(1, run_id=f"run-{index}", final=True)))
+    answer = client.get("/api/v1/runs").get_json()
+    assert [run["run_id"] for run in answer][:2] == [f"run-{count - 1}", f"run-{count - 2}"]
+    assert len(answer) == pages.RUNS_LISTED
+    assert len(client.get("/api/v1/views/runs.json").get_json()) == count
+    with store.reader.connect() as connection:
+        assert len(queries.undrawn_runs(connection, 12)) == count
+    # What is asked at each record, and at each page, finds its rows in indexes.
+    for query, index in (
+        ("SELECT count(*) FROM graphs WHERE run = 1 AND cycles = 1", "graphs_by_run"),
+        ("SELECT max(id) FROM runs WHERE host = 'x'", "runs_by_host"),
+        ("SELECT 1 FROM removals WHERE run = 1 ORDER BY freed_kib DESC, time_ms DESC, cycle DESC,"
+         " position DESC LIMIT 1", "removals_by_memory"),
+        ("SELECT 1 FROM removals WHERE run = 1 ORDER BY freed_ns DESC, time_ms DESC, cycle DESC,"
+         " position DESC LIMIT 1", "removals_by_cpu"),
+    ):
+        with closing(sqlite3.connect(data_dir / "pygraph.sqlite3")) as connection:
+            plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}"))
+        assert index in plan and "TEMP B-TREE" not in plan, plan
 
 
 def test_chosen_run(client: FlaskClient) -> None:
