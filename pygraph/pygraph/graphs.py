@@ -96,6 +96,7 @@ class Worker:
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
+        self._failed: set[tuple[str, int, int]] = set()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="graphs", daemon=True)
@@ -111,34 +112,31 @@ class Worker:
         self._thread.join()
 
     def _run(self) -> None:
-        # matplotlib takes seconds to load on a slow machine: here, nobody waits for it.
-        from . import charts  # noqa: F401
-        while True:
+        while not self._stop.is_set():
             self._wake.wait()
             self._wake.clear()
-            while not self._stop.is_set() and self._roll_up():
-                # A record that waits for its turn has it now.
-                time.sleep(PAUSE_S)
-            if self._stop.is_set():
-                return
-            for name, run in self._pending():
-                if not self._stop.is_set():
-                    self._draw(name, run)
+            try:
+                self._work()
+            except Exception:
+                # The next record wakes it again.
+                log.exception("worker=1 result=failed")
 
-    def _roll_up(self) -> bool:
-        try:
-            return self._gallery.store.roll_up()
-        except Exception:
-            # Until it works, the cycles themselves are read.
-            log.exception("rollup=1 result=failed")
-            return False
+    def _work(self) -> None:
+        while not self._stop.is_set() and self._gallery.store.roll_up():
+            # A record that waits for its turn has it now.
+            time.sleep(PAUSE_S)
+        # matplotlib takes seconds to load on a slow machine: here, nobody waits for it.
+        from . import charts  # noqa: F401
+        for name, run in self._pending():
+            if not self._stop.is_set():
+                self._draw(name, run)
 
     def _pending(self) -> list[tuple[str, Row]]:
         with self._gallery.store.reader.connect() as connection:
             return [
                 (name, run)
                 for run in queries.undrawn_runs(connection, len(GRAPH_NAMES) * len(MIME_TYPES))
-                for name in GRAPH_NAMES
+                for name in GRAPH_NAMES if (name, run.id, run.cycles) not in self._failed
             ]
 
     def _draw(self, name: str, run: Row) -> None:
@@ -146,8 +144,9 @@ class Worker:
             for kind in MIME_TYPES:
                 self._gallery.final_file(name, kind, run)
         except Exception:
-            # The graph is drawn again on demand or at the next start.
+            # The graph is drawn on demand, at the next start, or once the run has another cycle.
             log.exception("graph=%s run_id=%s result=failed", name, run.run_id)
+            self._failed.add((name, run.id, run.cycles))
 
 
 def drawn_graphs(store: Store, connection: Connection, run: Row) -> list[str]:

@@ -191,4 +191,4 @@ def _largest(rows: list[Row]) -> list[Row]:
 
 
 def _whole(value: float) -> int:
-    return min(int(value), INT64_MAX)
+    return max(-INT64_MAX, min(int(value), INT64_MAX))

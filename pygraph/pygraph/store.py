@@ -3,6 +3,7 @@
 SQLite in the data folder, or what DATABASE_URL names; only this file knows the difference.
 """
 
+import logging
 import resource
 import threading
 import time
@@ -29,12 +30,15 @@ BUSY_TIMEOUT_S = 30
 IDENTITY_BATCH = 500
 # How long sums may hold up a record that arrives meanwhile.
 ROLL_UP_S = 0.01
+RETRY_S = 600
 PAGE_KIB = resource.getpagesize() // 1024
 # Any number will do, as long as every pygraph of a database takes the same.
 WRITER_LOCK = 0x70796772
 
 # Identities that need no look into the database: 5 MB.
 KNOWN_MAX = 10_000
+
+log = logging.getLogger("pygraph")
 
 Record = dict[str, Any]
 Identities = dict[tuple[str, str, str], int]
@@ -83,6 +87,7 @@ class Store:
         # Threads take turns here: SQLite's own waiting is a sleep, and unfair.
         self._turn = threading.Lock()
         self._known: Identities = {}
+        self._failed: dict[int, float] = {}
         try:
             self.reader = _make_engine(where)
             shown = self.reader.url.render_as_string(hide_password=True)
@@ -141,15 +146,25 @@ class Store:
             connection.execute(insert(graphs), [{"path": path, **values}])
 
     def roll_up(self) -> bool:
-        """Bring the sums of some run up to date; False when there was nothing to do."""
+        """Bring the sums of some run up to date; False when there was nothing to do.
+
+        A run that fails is left out for a while: until then, its cycles themselves are read.
+        """
         behind = runs.c.rolled_ms + SHORT_MS <= runs.c.last_ms
+        now_s = time.monotonic()
+        failed = [run for run, until_s in self._failed.items() if now_s < until_s]
+        query = select(runs.c.id).where(behind, runs.c.id.not_in(failed)).limit(1)
         with self.reader.connect() as connection:
-            run = connection.execute(select(runs.c.id).where(behind).limit(1)).scalar()
+            run = connection.execute(query).scalar()
         if run is None:
             return False
-        with self.write() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run)).one()
-            roll_up(connection, row, ROLL_UP_S)
+        try:
+            with self.write() as connection:
+                row = connection.execute(select(runs).where(runs.c.id == run)).one()
+                roll_up(connection, row, ROLL_UP_S)
+        except Exception:
+            log.exception("rollup run=%d result=failed", run)
+            self._failed[run] = now_s + RETRY_S
         return True
 
 

@@ -163,6 +163,42 @@ def test_finish_survives_a_restart(
     wait_until(lambda: drawn(client) == list(GRAPH_NAMES))
 
 
+def test_a_graph_that_fails_is_not_tried_at_each_record(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, calls = filled(5), []
+    draw = graphs._draw
+
+    def fail(store: object, name: str, *rest: object) -> dict[str, bytes]:
+        calls.append(name)
+        if name == "cpu":
+            raise ValueError("no CPU")
+        return draw(store, name, *rest)
+
+    monkeypatch.setattr(graphs, "_draw", fail)
+    client.post("/api/v1/finish", json=KEY)
+    wait_until(lambda: len(drawn(client)) == len(GRAPH_NAMES) - 1)
+    for seq in range(1, 4):
+        client.post("/api/v1/cycles", json=cycle(seq, run_id="other", final=seq == 3))
+    wait_until(lambda: len(drawn(client)) == len(GRAPH_NAMES) - 1)
+    assert calls.count("cpu") == 2
+    monkeypatch.setattr(graphs, "_draw", draw)
+    check_png(client.get(f"/graphs/cpu.png?run_id={RUN_ID}").data)
+
+
+def test_the_worker_outlives_what_fails(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = filled(5)
+    store, failed = client.application.extensions["pygraph"].store, []
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "roll_up", lambda: failed.append(1) or 1 / 0)
+        client.post("/api/v1/cycles", json=cycle(6))
+        wait_until(lambda: bool(failed))
+    client.post("/api/v1/finish", json=KEY)
+    wait_until(lambda: drawn(client) == list(GRAPH_NAMES))
+
+
 def test_a_lost_file_is_drawn_on_demand(filled: Filled, data_dir: Path) -> None:
     client = filled(5)
     client.post("/api/v1/finish", json=KEY)

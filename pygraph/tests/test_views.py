@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import queries, rollup, views
+from pygraph import graphs, queries, rollup, views
 from pygraph.views import AT_ONCE, UNREAD_MAX, VIEWS
 from records import BOOT_ID, Lab, container, cycle, gone
 
@@ -267,6 +267,38 @@ def test_after_a_step_back_one_span_is_summed_again(
         spans = connection.exec_driver_sql(
             f"SELECT freed_max_kib FROM spans WHERE start_ms = {START_MS}").scalars().all()
     assert spans == [10**9] * 2
+
+
+def test_a_run_that_cannot_be_summed_up_stops_no_other(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs.Worker, "wake", lambda self: None)
+    store = client.application.extensions["pygraph"].store
+    less = {"total": 1, "free": 2**63 - 1, "available": 2**63 - 1}
+    for seq in range(1, 70):
+        for run_id in ("bad", "good"):
+            post(client, cycle(seq, run_id=run_id, memory_kib=less))
+    inner = rollup._sum_cycles
+    calls: list[str] = []
+
+    def fail(connection: Any, run: Any, start_ms: int) -> None:
+        calls.append(run.run_id)
+        inner(connection, run, 1 // (run.run_id == "good") * start_ms)
+
+    def rolled() -> dict[str, bool]:
+        while store.roll_up():
+            pass
+        with store.reader.connect() as connection:
+            return {run.run_id: run.rolled_ms + 600_000 > run.last_ms
+                    for run in queries.list_runs(connection)}
+
+    monkeypatch.setattr(rollup, "_sum_cycles", fail)
+    assert rolled() == {"bad": False, "good": True}
+    assert rolled() == {"bad": False, "good": True} and calls.count("bad") == 1
+    monkeypatch.setattr(rollup, "_sum_cycles", inner)
+    store._failed.clear()
+    assert rolled() == {"bad": True, "good": True}
+    assert client.get("/api/v1/charts?span=all").status_code == 200
 
 
 def test_metrics(client: FlaskClient) -> None:
