@@ -6,6 +6,7 @@ Exit codes: 0 stopped, 2 a bad setting, 3 the data folder or the port cannot be 
 import logging
 import os
 import signal
+import string
 import sys
 import threading
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ BODY_READ_MAX_BYTES = 4 * BODY_MAX_BYTES
 # waitress waits longer than that for a request that is being answered.
 STOP_TIMEOUT_S = 1.5
 
+HOST_CHARACTERS = set(string.ascii_lowercase + string.digits + "-._")
+
 stopping = threading.Event()
 
 
@@ -38,6 +41,7 @@ class Settings:
     port: int
     database_url: str | None
     token: str | None
+    hosts: tuple[str, ...]
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -54,7 +58,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     token = environ.get("CMGR_TOKEN") or None
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise ValueError("CMGR_TOKEN may hold printable ASCII characters only, and no space")
-    return Settings(Path(data), host, int(port), environ.get("DATABASE_URL") or None, token)
+    hosts = tuple(environ.get("PYGRAPH_HOSTS", "").lower().replace(",", " ").split())
+    for name in hosts:
+        if not set(name) <= HOST_CHARACTERS:
+            raise ValueError(f"PYGRAPH_HOSTS has {name!r}: set it to names without port, a comma"
+                             " between them")
+    return Settings(Path(data), host, int(port), environ.get("DATABASE_URL") or None, token, hosts)
 
 
 def stop(_number: int, _frame: FrameType | None) -> None:
@@ -77,7 +86,7 @@ def main() -> int:
         print(f"pygraph: {error}", file=sys.stderr)
         return 2
     try:
-        app = create_app(settings.data, settings.database_url, settings.token)
+        app = create_app(settings.data, settings.database_url, settings.token, settings.hosts)
         server = create_server(
             app,
             host=settings.host,

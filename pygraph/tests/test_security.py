@@ -15,8 +15,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder
 
 from conftest import fill
+from pygraph import create_app
 from pygraph.__main__ import THREADS
 from pygraph.ingest import check_cycle
 from pygraph.store import Store
@@ -98,6 +100,34 @@ def test_every_answer_has_a_strict_policy(client: FlaskClient, path: str) -> Non
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.parametrize("host", [
+    "localhost", "LocalHost:8000", "localhost.", "127.0.0.1", "192.0.2.7:8000", "[::1]", "[::1]:80",
+    "pygraph:8000", "logs.example.org", "logs.example.org:443", None,
+])
+def test_served_by_its_own_names(data_dir: Path, host: str | None) -> None:
+    app = create_app(data_dir, hosts=["logs.example.org"])
+    environ = {} if host is None else {"HTTP_HOST": host}
+    builder = EnvironBuilder("/healthz").get_environ()
+    builder.pop("HTTP_HOST")
+    with app.request_context({**builder, **environ}):
+        assert app.full_dispatch_request().status_code == 200
+    app.extensions["pygraph"].close()
+
+
+@pytest.mark.parametrize("host", [
+    "evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example",
+    "logs.example.org", "[::1].evil.example", "[evil]", "", ":80", "127.0.0.1:80:80",
+])
+def test_another_name_is_not_served(client: FlaskClient, data_dir: Path, host: str) -> None:
+    before = dump(data_dir)
+    for path in ("/", "/graphs/memory.png", "/metrics", "/api/v1/runs"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 421 and "PYGRAPH_HOSTS" in answer.text
+    answer = client.post("/api/v1/cycles", json=cycle(), headers={"Host": host})
+    assert answer.status_code == 421 and "PYGRAPH_HOSTS" in answer.get_json()["error"]
+    assert dump(data_dir) == before
+
+
 @contextmanager
 def serve(folder: Path) -> Iterator[int]:
     port = free_port()
@@ -142,9 +172,9 @@ def test_one_that_does_not_read_holds_nothing(tmp_path: Path) -> None:
 def test_slow_clients_keep_nobody_waiting(port: int) -> None:
     base = f"http://127.0.0.1:{port}"
     starts = (
-        b"POST /api/v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{",
+        b"POST /api/v1/cycles HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{",
         b"GET / HTTP/1.1\r\nHo",
-        b"GET /api/v1/views/removals.json HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/views/removals.json HTTP/1.1\r\nHost: localhost\r\n\r\n",
     )
     with ExitStack() as stack:
         slow = []

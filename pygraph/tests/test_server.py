@@ -108,6 +108,7 @@ def test_stops_while_it_draws(start_server: Start) -> None:
     ({"PYGRAPH_PORT": "²"}, 2, "PYGRAPH_PORT"),
     ({"PYGRAPH_DATA": ""}, 2, "PYGRAPH_DATA"),
     ({"PYGRAPH_HOST": ""}, 2, "PYGRAPH_HOST"),
+    ({"PYGRAPH_HOSTS": "one.example, two.example:8000"}, 2, "two.example:8000"),
     ({"PYGRAPH_HOST": "192.0.2.1"}, 3, "192.0.2.1"),
     ({"PYGRAPH_HOST": "no such host"}, 3, "no such host"),
     ({"PYGRAPH_DATA": "/dev/null/data"}, 3, "/dev/null/data"),
@@ -145,3 +146,5 @@ def test_refuses_a_foreign_database(
 def test_defaults() -> None:
     settings = read_settings({})
     assert (str(settings.data), settings.host, settings.port) == ("/data", "127.0.0.1", 8000)
+    assert settings.hosts == ()
+    assert read_settings({"PYGRAPH_HOSTS": "a.example,B.example"}).hosts == ("a.example", "b.example")
