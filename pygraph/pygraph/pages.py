@@ -134,6 +134,9 @@ def _render(
         connection, run, wanted, REMOVALS + 1, REMOVALS * (page - 1)
     )
     host = request.args.get("host") or None
+    listed = queries.list_runs(connection, RUNS_SHOWN, host)
+    if run.id not in {one.id for one in listed}:
+        listed.append(run)
     return render_template(
         "dashboard.html",
         etag=etag,
@@ -143,7 +146,7 @@ def _render(
         follows=not request.args.get("run_id"),
         host=host,
         hosts=queries.list_hosts(connection, HOSTS_SHOWN),
-        runs=queries.list_runs(connection, RUNS_SHOWN, host),
+        runs=listed,
         sections=sections(rows, order),
         order=order,
         containers=len(rows),

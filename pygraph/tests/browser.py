@@ -29,6 +29,7 @@ from conftest import fill
 from pygraph.display import visible
 from pygraph.graphs import GRAPH_NAMES
 from pygraph.ingest import check_cycle
+from pygraph.pages import RUNS_SHOWN
 from pygraph.store import Store, insert_cycle
 from records import INTERVAL_MS, container, cycle, gone
 from test_server import PACKAGE, free_port, wait_for
@@ -203,6 +204,29 @@ def test_choose_a_run(browser: WebDriver, lab: str) -> None:
     browser.find_element(By.CSS_SELECTOR, "#chooser button").click()
     wait(lambda: query(browser) == {"host": "lab-7"}, "the host")
     assert "in-older" not in texts(browser, ".ranking .name")
+
+
+def test_the_chooser_follows(browser: WebDriver, start: Start, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.write() as connection:
+        for index in range(RUNS_SHOWN + 5):
+            host = "lab-1" if index < RUNS_SHOWN + 3 else "lab-2"
+            record = cycle(1, run_id=f"run-{index}", host=host, containers=[
+                container(1, name=f"on-{host}")])
+            insert_cycle(connection, check_cycle(record))
+    store.close()
+    base = start(tmp_path)
+    show(browser, base)
+    send(base, cycle(1, run_id="just-begun", host="lab-1"))
+    wait(lambda: browser.find_elements(By.CSS_SELECTOR, "#run [value=just-begun]"), "the new run")
+    # The run that is shown is chosen, however old it is.
+    show(browser, f"{base}/?run_id=run-0")
+    assert Select(browser.find_element(By.ID, "run")).first_selected_option.get_attribute(
+        "value") == "run-0"
+    Select(browser.find_element(By.ID, "host")).select_by_value("lab-2")
+    browser.find_element(By.CSS_SELECTOR, "#chooser button").click()
+    wait(lambda: query(browser) == {"host": "lab-2"}, "the other host")
+    wait(lambda: texts(browser, ".ranking .name") == ["on-lab-2"], "its newest run")
 
 
 def test_sort_with_the_keyboard(browser: WebDriver, lab: str) -> None:

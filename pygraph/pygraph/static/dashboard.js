@@ -151,7 +151,13 @@ function listenToPage() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     refreshCharts(true).catch(() => {});
   });
-  document.getElementById("chooser")?.addEventListener("submit", (event) => {
+  // The chooser is swapped: these outlive it.
+  document.addEventListener("change", (event) => {
+    // A run is of one host.
+    if (event.target.id === "host") document.getElementById("run").value = "";
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "chooser") return;
     event.preventDefault();
     const query = new URLSearchParams();
     for (const [name, value] of new FormData(event.target)) if (value) query.set(name, value);
