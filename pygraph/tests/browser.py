@@ -309,6 +309,62 @@ def test_lives_without_reload(browser: WebDriver, lab: str) -> None:
     assert browser.execute_script("return window.same")
 
 
+def test_a_reader_is_left_alone(browser: WebDriver, start: Start, tmp_path: Path) -> None:
+    base = start(tmp_path)
+
+    def cycle_of(seq: int) -> dict[str, Any]:
+        return cycle(seq, containers=[container(1, name=f"in-{seq}")])
+
+    def names() -> list[str]:
+        return texts(browser, ".ranking .name")
+
+    send(base, cycle_of(1))
+    show(browser, base)
+    for seq, place in enumerate(("ranking-csv", "picture-cpu-svg", "gone-json"), start=2):
+        browser.execute_script("document.getElementById(arguments[0]).focus()", place)
+        send(base, cycle_of(seq))
+        wait(lambda: names() == [f"in-{seq}"], "the new cycle")
+        assert browser.switch_to.active_element.get_attribute("id") == place
+    browser.execute_script("""
+        getSelection().selectAllChildren(document.querySelector(".ranking .name"))""")
+    send(base, cycle_of(5))
+    time.sleep(5)
+    assert names() == ["in-4"]
+    assert browser.execute_script("return getSelection().toString()") == "in-4"
+    browser.execute_script("getSelection().removeAllRanges()")
+    wait(lambda: names() == ["in-5"], "what came meanwhile")
+    pause = browser.find_element(By.ID, "pause")
+    pause.click()
+    assert pause.get_attribute("aria-pressed") == "true"
+    send(base, cycle_of(6))
+    time.sleep(5)
+    assert names() == ["in-5"]
+    picture(browser, "paused")
+    pause.send_keys(Keys.SPACE)
+    assert pause.get_attribute("aria-pressed") == "false"
+    wait(lambda: names() == ["in-6"], "it goes on")
+
+
+def test_a_wrong_search_is_told_from_a_server_that_is_gone(browser: WebDriver, lab: str) -> None:
+    show(browser, lab)
+    field = browser.find_element(By.CSS_SELECTOR, "#search [name=freed]")
+    for wrong in ("1.5", "-5"):
+        field.send_keys(wrong)
+        time.sleep(1)
+        assert query(browser) == {}
+        assert browser.find_element(By.ID, "connection").text == ""
+        field.clear()
+    field.send_keys("1e2")
+    wait(lambda: query(browser) == {"freed": "100"}, "a hundred MiB")
+    wait(lambda: set(texts(browser, ".removals .image")) == {"cmgr/ram-high:1"}, "its answer")
+    browser.execute_script("history.pushState(null, '', '?order=size')")
+    wait(lambda: "order must be one of" in browser.find_element(By.ID, "connection").text, "why")
+    browser.execute_script("history.pushState(null, '', '/')")
+    wait(lambda: browser.find_element(By.ID, "connection").text == "", "an answer")
+    # The browser has complained of the wrong one.
+    assert all("400" in entry["message"] for entry in browser.get_log("browser"))
+
+
 @pytest.mark.parametrize("width", [360, 768])
 def test_phone_width(browser: WebDriver, lab: str, width: int) -> None:
     resize(browser, width, 800)
