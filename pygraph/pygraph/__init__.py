@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from . import display, graphs, ingest, lines, metrics, pages, views
 from .graphs import Gallery, Worker
+from .limits import TookTooLong
 from .store import Store
 
 __version__ = "0.1.0"
@@ -70,6 +71,7 @@ def create_app(
     app.before_request(_check_host)
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _explain)
+    app.register_error_handler(TookTooLong, _give_up)
     app.register_error_handler(DatabaseError, _unavailable)
     return app
 
@@ -115,6 +117,10 @@ def _answer(status: int, problem: str) -> ResponseReturnValue:
     if not request.path.startswith("/api/"):
         return Response(f"{problem}\n", status=status, mimetype="text/plain")
     return jsonify(error=problem), status
+
+
+def _give_up(error: TookTooLong) -> ResponseReturnValue:
+    return _answer(503, f"{error}; ask for less time, or for the newest or oldest first")
 
 
 def _unavailable(error: DatabaseError) -> ResponseReturnValue:

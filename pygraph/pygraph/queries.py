@@ -7,12 +7,15 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 
+from .limits import at_most
 from .schema import containers, cycles, gone, graphs, identities, removals, runs
 from .selection import Removals
 
 # How many removals are searched at once, and for how long.
 PIECE = 20_000
 SEARCH_S = 1.0
+# Where it cannot be done in pieces.
+SEARCH_MAX_S = 5.0
 
 
 def list_runs(
@@ -136,13 +139,15 @@ def find_removals(
 ) -> tuple[list[Row], int | None]:
     """Containers that were, or should have been, removed; each with what it freed.
 
-    The second is None, or the time before which nothing was looked at: a text that is rare, in
-    a year that no cache holds, would take long.
+    The second is None, or the time beyond which nothing was looked at: what is rare, in a year
+    that no cache holds, would take long. TookTooLong for an order that has no such time.
     """
-    if wanted.text and wanted.order == "newest":
-        keys, until_ms = _search_newest(connection, run, wanted, limit + offset)
-        return _removal_details(connection, keys[offset:]), until_ms
-    return _removal_details(connection, _keys(connection, run, wanted, limit, offset)), None
+    if (wanted.text or wanted.freed_kib) and wanted.order in ("newest", "oldest"):
+        keys, edge_ms = _search_by_time(connection, run, wanted, limit + offset)
+        return _removal_details(connection, keys[offset:]), edge_ms
+    with at_most(connection, SEARCH_MAX_S):
+        keys = _keys(connection, run, wanted, limit, offset)
+    return _removal_details(connection, keys), None
 
 
 def _keys(
@@ -158,25 +163,31 @@ def _keys(
     return [(row.cycle, row.position) for row in connection.execute(query)]
 
 
-def _search_newest(
+def _search_by_time(
     connection: Connection, run: Row, wanted: Removals, limit: int
 ) -> tuple[list[tuple[int, int]], int | None]:
-    """A piece of time after the other, the newest first, until enough is found or time is up."""
+    """A piece of time after the other, in their order, until enough is found or time is up."""
     deadline = time.monotonic() + SEARCH_S
     found: list[tuple[int, int]] = []
     while True:
-        edge_ms = _piece_before(connection, run, wanted)
-        piece = wanted if edge_ms is None else replace(wanted, since_ms=edge_ms + 1)
+        edge_ms = _piece_end(connection, run, wanted)
+        if edge_ms is None:
+            piece = wanted
+        elif wanted.order == "newest":
+            piece, wanted = (replace(wanted, since_ms=edge_ms + 1),
+                             replace(wanted, until_ms=edge_ms))
+        else:
+            piece, wanted = (replace(wanted, until_ms=edge_ms - 1),
+                             replace(wanted, since_ms=edge_ms))
         found += _keys(connection, run, piece, limit - len(found))
         if edge_ms is None or len(found) == limit:
             return found, None
-        wanted = replace(wanted, until_ms=edge_ms)
         if time.monotonic() > deadline:
             return found, edge_ms
 
 
-def _piece_before(connection: Connection, run: Row, wanted: Removals) -> int | None:
-    """The time where the newest PIECE rows begin; None when there are no more than that."""
+def _piece_end(connection: Connection, run: Row, wanted: Removals) -> int | None:
+    """The first time beyond the first PIECE rows; None when there are no more than that."""
     everything = replace(wanted, text="", freed_kib=0)
     query = (
         select(removals.c.time_ms)
@@ -187,8 +198,8 @@ def _piece_before(connection: Connection, run: Row, wanted: Removals) -> int | N
     if edge_ms is None:
         return None
     # A cycle may have more rows than a piece: it is never cut.
-    newest_ms = connection.execute(query.limit(1)).scalar_one()
-    return min(edge_ms, newest_ms - 1)
+    first_ms = connection.execute(query.limit(1)).scalar_one()
+    return min(edge_ms, first_ms - 1) if wanted.order == "newest" else max(edge_ms, first_ms + 1)
 
 
 def _removal_details(connection: Connection, keys: list[tuple[int, int]]) -> list[Row]:

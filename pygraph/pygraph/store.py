@@ -1,6 +1,7 @@
 """Cycles in a database: one transaction stores one record, once.
 
-SQLite in the data folder, or what DATABASE_URL names; only this file knows the difference.
+SQLite in the data folder, or what DATABASE_URL names; beside this file, only migrations.py and
+limits.py know the difference.
 """
 
 import logging

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import graphs, queries, rollup, views
+from pygraph import graphs, limits, queries, rollup, views
 from pygraph.views import AT_ONCE, UNREAD_MAX, VIEWS
 from records import BOOT_ID, Lab, container, cycle, gone
 
@@ -149,9 +149,14 @@ def test_bad_questions_are_refused(searched: FlaskClient, query: str) -> None:
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100])
-def test_search_in_pieces(filled: Filled, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+@pytest.mark.parametrize("order,beyond,name", [
+    ("newest", "before", "until"), ("oldest", "after", "since"),
+])
+def test_search_in_pieces(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, order: str, beyond: str, name: str, piece: int
+) -> None:
     client = filled(120)
-    path = "/?q=ram-high&page=2"
+    path = f"/?q=ram-high&page=2&order={order}"
 
     def results() -> str:
         text = client.get(path).text
@@ -162,9 +167,23 @@ def test_search_in_pieces(filled: Filled, monkeypatch: pytest.MonkeyPatch, piece
     assert results() == whole
     # Out of time after the first piece: what it found, and where it stopped.
     monkeypatch.setattr(queries, "SEARCH_S", -1.0)
-    path = "/?q=no+such"
-    assert "Nothing before 2025-01-31 12:" in results()
-    assert "until=2025-01-31T12%3A" in results()
+    for path in (f"/?q=no+such&order={order}", f"/?freed=999999&order={order}"):
+        assert f"Nothing {beyond} 2025-01-31 12:" in results()
+        assert f"{name}=2025-01-31T12%3A" in results()
+
+
+@pytest.mark.parametrize("order", ["memory", "cpu"])
+def test_a_search_that_takes_too_long_is_given_up(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    client = filled(120)
+    monkeypatch.setattr(limits, "INSTRUCTIONS", 10)
+    monkeypatch.setattr(queries, "SEARCH_MAX_S", 0.0)
+    answer = client.get(f"/?q=no+such&order={order}")
+    assert (answer.status_code, answer.mimetype) == (503, "text/plain")
+    assert "given up" in answer.text
+    monkeypatch.setattr(queries, "SEARCH_MAX_S", 60.0)
+    assert client.get(f"/?q=no+such&order={order}").status_code == 200
 
 
 def test_pages_of_removals(filled: Filled) -> None:
