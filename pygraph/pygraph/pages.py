@@ -1,7 +1,6 @@
 """The dashboard, the list of runs and the health check."""
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection, Row
 
 from . import queries, selection
-from .graphs import GRAPH_TITLES, drawn_graphs
+from .graphs import GRAPH_TITLES, PROCESS, drawn_graphs
 from .schema import runs
 from .timestamps import now_ms, to_rfc3339
 
@@ -34,8 +33,6 @@ HOSTS_SHOWN = 200
 ROWS_SHOWN = 250
 # A sender that missed three cycles, and at least this long, is silent.
 SILENT_MIN_MS = 30_000
-# Pages of another version of the templates are not the same pages.
-PROCESS = secrets.token_hex(4)
 
 blueprint = Blueprint("pages", __name__)
 

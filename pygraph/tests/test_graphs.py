@@ -1,8 +1,10 @@
 import io
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -102,6 +104,37 @@ def test_drawings_are_cached(filled: Filled, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(graphs, "_draw", lambda *args: calls.append(args[1]) or draw(*args))
     assert client.get("/graphs/cpu.png").data == client.get("/graphs/cpu.png").data
     assert calls == ["cpu"]
+
+
+def test_only_so_many_are_drawn_at_once(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, go = filled(5), threading.Event()
+    assert client.get("/graphs/freed.png").status_code == 200
+    draw = graphs._draw
+    monkeypatch.setattr(graphs, "_draw", lambda *args: go.wait(DEADLINE_S) and draw(*args))
+    with ThreadPoolExecutor(graphs.AT_ONCE) as pool:
+        slow = [pool.submit(client.application.test_client().get, f"/graphs/{name}.png")
+                for name in GRAPH_NAMES[:graphs.AT_ONCE]]
+        gallery = client.application.extensions["pygraph"].gallery
+        wait_until(lambda: gallery._turns._value == 0)
+        answer = client.get("/graphs/cost.png")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        # What is drawn already waits for nobody.
+        assert client.get("/graphs/freed.png").status_code == 200
+        go.set()
+        assert [one.result().status_code for one in slow] == [200] * graphs.AT_ONCE
+    assert client.get("/graphs/cost.png").status_code == 200
+
+
+def test_a_picture_of_another_process_is_another(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = filled(5)
+    tag = client.get("/graphs/cpu.png").headers["ETag"]
+    assert RUN_ID in tag
+    monkeypatch.setattr(graphs, "PROCESS", "later")
+    assert client.get("/graphs/cpu.png", headers={"If-None-Match": tag}).status_code == 200
 
 
 def test_finish_draws_the_files(filled: Filled, data_dir: Path) -> None:

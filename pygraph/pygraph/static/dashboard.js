@@ -22,6 +22,8 @@ const search = () => document.getElementById("search");
 function showPictures() {
   for (const figure of document.querySelectorAll(".chart")) {
     const image = figure.querySelector(".canvas > img") || document.createElement("img");
+    // The server draws a few at once.
+    image.onerror ||= () => setTimeout(() => { image.src = image.src; }, PAUSE_MS);
     image.alt = figure.querySelector("h3").textContent;
     image.src = figure.querySelector("a").href;
     figure.classList.add("picture");
