@@ -20,12 +20,13 @@ from . import BODY_MAX_BYTES, create_app
 from .store import StoreError
 
 THREADS = 8
-# Slow clients cost a connection each, and no thread until their request is whole.
-CONNECTIONS_MAX = 1000
+# Slow clients cost a connection each, and no thread until their request is whole; what they send
+# waits in files until then, before anybody has looked for a token.
+CONNECTIONS_MAX = 200
 CHANNEL_TIMEOUT_S = 60
 # Over its own limit waitress closes the connection, which a sender may see before the answer;
 # up to here the body is read, and the application answers 413.
-BODY_READ_MAX_BYTES = 4 * BODY_MAX_BYTES
+BODY_READ_MAX_BYTES = 2 * BODY_MAX_BYTES
 # waitress waits longer than that for a request that is being answered.
 STOP_TIMEOUT_S = 1.5
 

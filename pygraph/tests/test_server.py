@@ -16,7 +16,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from pygraph.__main__ import read_settings
+from pygraph import BODY_MAX_BYTES
+from pygraph.__main__ import BODY_READ_MAX_BYTES, read_settings
 from records import cycle
 
 PACKAGE = Path(__file__).parents[1]
@@ -76,7 +77,8 @@ def test_serves_stops_and_keeps(start_server: Start, tmp_path: Path) -> None:
         server = start_server(PYGRAPH_PORT=str(port))
         wait_for(f"{base}/healthz", server)
         assert post(f"{base}/api/v1/cycles", json.dumps(cycle()).encode()) == expected
-        assert post(f"{base}/api/v1/cycles", b" " * (17 * 1024 * 1024)) == 413
+        for size in (BODY_MAX_BYTES + 1, BODY_READ_MAX_BYTES - 1):
+            assert post(f"{base}/api/v1/cycles", b" " * size) == 413
         stopped = time.monotonic()
         server.send_signal(signal.SIGTERM)
         assert server.wait(5) == 0
