@@ -124,5 +124,6 @@ def _give_up(error: TookTooLong) -> ResponseReturnValue:
 
 
 def _unavailable(error: DatabaseError) -> ResponseReturnValue:
+    # It may tell of hosts, users and queries.
     log.error("path=%s result=failed error=%r", request.path, str(error.orig))
-    return jsonify(error=f"database: {error.orig}"), 503
+    return _answer(503, "the database is unavailable")

@@ -279,7 +279,9 @@ def test_a_token_is_asked_for(data_dir: Path, header: str | None) -> None:
     app.extensions["pygraph"].close()
 
 
-def test_a_full_disk_is_an_answer(app: Flask, data_dir: Path) -> None:
+def test_a_full_disk_is_an_answer(
+    app: Flask, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     # A database that may not grow is what a full disk looks like to SQLite.
     event.listen(
         app.extensions["pygraph"].store.reader,
@@ -289,5 +291,7 @@ def test_a_full_disk_is_an_answer(app: Flask, data_dir: Path) -> None:
     long = [container(index, reason="r" * 4000) for index in range(50)]
     answer = app.test_client().post(URL, json=cycle(containers=long))
     assert answer.status_code == 503
-    assert "full" in answer.get_json()["error"]
+    assert answer.get_json() == {"error": "the database is unavailable"}
+    # What it says is for the log.
+    assert "full" in caplog.text
     assert rows(data_dir, "SELECT count(*) FROM cycles") == [(0,)]
