@@ -11,11 +11,14 @@ from xml.etree import ElementTree
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from matplotlib.dates import date2num
+from matplotlib.figure import Figure
 from PIL import Image
 
-from pygraph import graphs, series
+from pygraph import charts, graphs, series
 from pygraph.graphs import GRAPH_NAMES
 from pygraph.queries import find_run
+from pygraph.timestamps import to_datetime
 from records import BOOT_ID, RUN_ID, container, cycle
 
 KEY = {"boot_id": BOOT_ID, "run_id": RUN_ID}
@@ -266,6 +269,21 @@ def test_thousands_of_cycles_become_a_few_points(filled: Filled) -> None:
     assert len(cpu) == series.TOP_SERIES + 1
     assert cpu[-1].is_rest
     assert 0 < total / len(line.times_ms) <= 1
+
+
+def test_the_most_removals_are_marked(filled: Filled) -> None:
+    client = filled(5000)
+    with client.application.extensions["pygraph"].store.reader.connect() as connection:
+        run = find_run(connection)
+        time = series.timeline(connection, run, charts.POINTS)
+    removed = time.sums["removed"]
+    assert sum(count > 0 for count in removed) > charts.MARKS
+    marks = charts._removal_marks(Figure().subplots(), time, [0.0] * len(removed))
+    assert len(marks.get_offsets()) == charts.MARKS
+    places = [mark for mark in marks.get_offsets()[:, 0]]
+    marked = [count for count, edge in zip(removed, time.times_ms)
+              if any(abs(place - date2num(to_datetime(edge))) < 1e-9 for place in places)]
+    assert len(marked) == charts.MARKS and min(marked) >= sorted(removed)[-charts.MARKS]
 
 
 def test_memory_stays_flat_without_pyplot(filled: Filled) -> None:
