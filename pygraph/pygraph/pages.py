@@ -140,6 +140,8 @@ def _render(
         run=run,
         cycle=cycle,
         state=state,
+        # Nothing will tell how a removal ended that is still pending then.
+        is_over=run.finished or queries.find_run(connection, host=run.host).id != run.id,
         follows=not request.args.get("run_id"),
         host=host,
         hosts=queries.list_hosts(connection, HOSTS_SHOWN),

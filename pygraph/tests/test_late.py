@@ -124,6 +124,17 @@ def test_an_unknown_outcome_is_told_as_such(client: FlaskClient, data_dir: Path)
     assert client.get("/").get_data(as_text=True).count("not known") > page.count("not known")
 
 
+def test_what_no_record_will_tell_is_unknown(client: FlaskClient) -> None:
+    send(client, cycle(1, containers=[victim(1, "pending")]))
+    assert "pending" in client.get("/").get_data(as_text=True)
+    # The next run of this host begins; that of another host changes nothing.
+    send(client, cycle(1, run_id="elsewhere", host="other"))
+    assert "pending" in client.get("/?run_id=run-1").get_data(as_text=True)
+    send(client, cycle(1, run_id="next"))
+    page = client.get("/?run_id=run-1").get_data(as_text=True)
+    assert "pending" not in page and page.count(">unknown<") == 2
+
+
 def test_what_is_gone_already_is_not_our_removal(client: FlaskClient, data_dir: Path) -> None:
     send(client, cycle(1, containers=[victim(1, "removed"), victim(2, "gone"), victim(3, "failed: no")]))
     assert rows(data_dir, "SELECT removed, unremoved, freed_kib FROM cycles") == [(1, 1, 53_000)]
