@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 from werkzeug.wsgi import wrap_file
 
@@ -33,6 +33,15 @@ MEASURES = ("ran_ns", "waited_ns", "anon_kib", "file_kib", "usage_kib", "cpu_sha
 WHO = (identities.c.container_id.label("id"), identities.c.name, identities.c.image)
 WHEN = (cycles.c.seq, cycles.c.time_ms)
 
+# As on the page; then by rank.
+RANKING_ORDERS: dict[str, tuple[Any, ...]] = {
+    "rank": (),
+    "name": (func.lower(identities.c.name), identities.c.container_id),
+    "cpu": (containers.c.cpu_share.desc(),),
+    "memory": (containers.c.memory_share.desc(),),
+    "class": (containers.c["class"],),
+}
+
 Table = tuple[list[str], Iterable[Iterable[Any]]]
 
 blueprint = Blueprint("views", __name__, url_prefix="/api/v1/views")
@@ -42,12 +51,13 @@ _unread = threading.BoundedSemaphore(UNREAD_MAX)
 
 def _ranking(connection: Connection, run: Row) -> Table:
     cycle = queries.last_cycle(connection, run)
+    by_rank = (containers.c.rank.is_(None), containers.c.rank, containers.c.score.desc())
     query = (
         select(*WHEN, *WHO, *(containers.c[name] for name in MEASURES))
         .join(cycles, cycles.c.id == containers.c.cycle)
         .join(identities, identities.c.id == containers.c.identity)
         .where(containers.c.cycle == cycle.id)
-        .order_by(containers.c.rank.is_(None), containers.c.rank, containers.c.score.desc())
+        .order_by(*RANKING_ORDERS[selection.ranking_order()], *by_rank)
     )
     return _stream(connection, query)
 
@@ -113,8 +123,9 @@ def _gone(connection: Connection, run: Row) -> Table:
 
 def _runs(connection: Connection, _run: Row | None) -> Table:
     names = ("boot_id", "run_id", "host", "first_ms", "last_ms", "cycles", "finished")
-    query = select(*(runs.c[name] for name in names)).order_by(runs.c.last_ms.desc())
-    return _stream(connection, query)
+    query = select(*(runs.c[name] for name in names)).order_by(runs.c.id.desc())
+    host = request.args.get("host")
+    return _stream(connection, query.where(runs.c.host == host) if host else query)
 
 
 VIEWS: dict[str, Callable[[Connection, Row], Table]] = {

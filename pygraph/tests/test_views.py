@@ -208,6 +208,8 @@ def test_runs_and_hosts_to_choose(client: FlaskClient) -> None:
     text = client.get("/?host=lab-1").text
     assert "on-lab-1" in text and "on-lab-2" not in text and "of-lab-2" not in text
     assert client.get("/?host=lab-9").status_code == 404
+    exported = client.get("/api/v1/views/runs.json?host=lab-1").get_json()
+    assert [row["run_id"] for row in exported] == ["of-lab-1"]
 
 
 @pytest.mark.parametrize("order,first", [
@@ -223,6 +225,9 @@ def test_ranking_in_another_order(client: FlaskClient, order: str, first: str) -
     names = [name for name in text.split('<bdi class="name"')[1:]]
     assert names[0].partition(">")[2].startswith(f"{first}<")
     assert ('class="cut"' in text) == (order == "rank")
+    shown = re.findall('<bdi class="name"[^>]*>([^<]*)<', text[:text.index('id="history"')])
+    exported = client.get(f"/api/v1/views/ranking.json?sort={order}").get_json()
+    assert [row["name"] for row in exported] == shown
     assert text.count("aria-sort=") == 1
 
 
