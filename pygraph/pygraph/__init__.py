@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Pygraph:
     store: Store
     gallery: Gallery
     worker: Worker
+    # Of /api/v1/charts, the newest last.
+    answers: dict[tuple[int, ...], bytes] = field(default_factory=dict)
 
     def close(self) -> None:
         self.worker.stop()

@@ -252,7 +252,7 @@ def _paint_containers(
 
 
 def _paint_cpu(figure: Figure, connection: Connection, run: Row, time: Timeline) -> None:
-    lines = series.by_container(connection, run, time, series.CPU)
+    (lines,) = series.by_container(connection, run, time, series.CPU)
     panels = _paint_containers(
         figure, time, lines, (100, 100),
         ("ran (% of the host)", "waited for a CPU\n(% of the host)"),
@@ -265,7 +265,7 @@ def _paint_cpu(figure: Figure, connection: Connection, run: Row, time: Timeline)
 def _paint_container_memory(
     figure: Figure, connection: Connection, run: Row, time: Timeline
 ) -> None:
-    lines = series.by_container(connection, run, time, series.MEMORY)
+    (lines,) = series.by_container(connection, run, time, series.MEMORY)
     anon, anon_kib = _unit([[sum(column) for column in zip(*(item.first for item in lines))]])
     file, file_kib = _unit([[sum(column) for column in zip(*(item.second for item in lines))]])
     panels = _paint_containers(

@@ -261,7 +261,10 @@ def test_thousands_of_cycles_become_a_few_points(filled: Filled) -> None:
     with store.reader.connect() as connection:
         run = find_run(connection)
         line = series.timeline(connection, run, 400)
-        cpu = series.by_container(connection, run, line, series.CPU)
+        (cpu,) = series.by_container(connection, run, line, series.CPU)
+        both = series.by_container(connection, run, line, series.CPU, series.MEMORY)
+        assert both[0] == cpu
+        assert both[1:] == series.by_container(connection, run, line, series.MEMORY)
         total = sum(sum(values) for values in zip(*(one.first for one in cpu)))
     assert 100 < len(line.times_ms) <= 400
     assert line.bucket_ms == 180_000

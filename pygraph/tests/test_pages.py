@@ -227,6 +227,20 @@ def test_charts_are_bounded(filled: Filled, query: str, span_ms: int) -> None:
     assert span_ms <= covered <= span_ms + body["bucket_ms"]
 
 
+def test_charts_are_made_once(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, made = filled(5), []
+    inner = lines._answer
+    monkeypatch.setattr(lines, "_answer", lambda *args: made.append(1) or inner(*args))
+    first = client.get("/api/v1/charts")
+    assert client.get("/api/v1/charts").data == first.data and len(made) == 1
+    post(client, cycle(6))
+    assert client.get("/api/v1/charts").get_json()["times_ms"][-1] == 1_738_324_860_000
+    for end in range(2 * lines.ANSWERS):
+        assert client.get(f"/api/v1/charts?from={1_738_324_800_000 + end}").status_code == 200
+    answers = client.application.extensions["pygraph"].answers
+    assert 1 <= len(answers) <= lines.ANSWERS
+
+
 def test_chart_library_is_debians() -> None:
     assert (Path(pages.CHART_LIBRARY) / "chart.min.js").is_file(), "install libjs-chart.js"
 
