@@ -126,11 +126,15 @@ def removal_clauses(run: Row, wanted: Removals) -> list[Any]:
 def removal_order(wanted: Removals) -> tuple[Any, ...]:
     key = (removals.c.time_ms, removals.c.cycle, removals.c.position)
     newest = (removals.c.time_ms.desc(), removals.c.cycle.desc(), removals.c.position.desc())
+    freed_kib, freed_ns = removals.c.freed_kib, removals.c.freed_ns
+    if wanted.text:
+        # All rows are looked at: as they lie, not by an index, which a sum has none of.
+        freed_kib, freed_ns = freed_kib + 0, freed_ns + 0
     return {
         "newest": newest,
         "oldest": key,
-        "memory": (removals.c.freed_kib.desc(), *newest),
-        "cpu": (removals.c.freed_ns.desc(), *newest),
+        "memory": (freed_kib.desc(), *newest),
+        "cpu": (freed_ns.desc(), *newest),
     }[wanted.order]
 
 
