@@ -154,6 +154,8 @@ class Worker:
         while not self._stop.is_set() and self._gallery.store.roll_up():
             # A record that waits for its turn has it now.
             time.sleep(PAUSE_S)
+        if self._stop.is_set():
+            return
         # matplotlib takes seconds to load on a slow machine: here, nobody waits for it.
         from . import charts  # noqa: F401
         for name, run in self._pending():
