@@ -72,7 +72,8 @@ def test_path_traversal_finds_nothing(client: FlaskClient, data_dir: Path) -> No
     before, stored = files(data_dir), dump(data_dir)
     for text in TRAVERSALS:
         for place in PLACES:
-            answer = client.get(place.format(text))
+            # The client would take the first part of //etc/passwd for the host.
+            answer = client.get(place.format(text), headers={"Host": "localhost"})
             assert answer.status_code in (301, 308, 404), (place, text)
             assert b"root:" not in answer.data
     for run_id in TRAVERSALS[:-2]:
