@@ -181,6 +181,7 @@ def ask(folder: Path) -> Iterator[tuple[str, list[float], int]]:
         times = []
         for _ in range(ROUNDS):
             gallery._cache.clear()
+            app.extensions["pygraph"].answers.clear()
             start = time.perf_counter()
             answer = client.get(question)
             length = len(answer.data)

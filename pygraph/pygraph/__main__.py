@@ -6,6 +6,7 @@ Exit codes: 0 stopped, 2 a bad setting, 3 the data folder or the port cannot be 
 import logging
 import os
 import signal
+import string
 import sys
 import threading
 from collections.abc import Mapping
@@ -19,14 +20,17 @@ from . import BODY_MAX_BYTES, create_app
 from .store import StoreError
 
 THREADS = 8
-# Slow clients cost a connection each, and no thread until their request is whole.
-CONNECTIONS_MAX = 1000
+# Slow clients cost a connection each, and no thread until their request is whole; what they send
+# waits in files until then, before anybody has looked for a token.
+CONNECTIONS_MAX = 200
 CHANNEL_TIMEOUT_S = 60
 # Over its own limit waitress closes the connection, which a sender may see before the answer;
 # up to here the body is read, and the application answers 413.
-BODY_READ_MAX_BYTES = 4 * BODY_MAX_BYTES
+BODY_READ_MAX_BYTES = 2 * BODY_MAX_BYTES
 # waitress waits longer than that for a request that is being answered.
 STOP_TIMEOUT_S = 1.5
+
+HOST_CHARACTERS = set(string.ascii_lowercase + string.digits + "-._")
 
 stopping = threading.Event()
 
@@ -38,6 +42,7 @@ class Settings:
     port: int
     database_url: str | None
     token: str | None
+    hosts: tuple[str, ...]
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -54,7 +59,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     token = environ.get("CMGR_TOKEN") or None
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise ValueError("CMGR_TOKEN may hold printable ASCII characters only, and no space")
-    return Settings(Path(data), host, int(port), environ.get("DATABASE_URL") or None, token)
+    hosts = tuple(environ.get("PYGRAPH_HOSTS", "").lower().replace(",", " ").split())
+    for name in hosts:
+        if not set(name) <= HOST_CHARACTERS:
+            raise ValueError(f"PYGRAPH_HOSTS has {name!r}: set it to names without port, a comma"
+                             " between them")
+    return Settings(Path(data), host, int(port), environ.get("DATABASE_URL") or None, token, hosts)
 
 
 def stop(_number: int, _frame: FrameType | None) -> None:
@@ -77,7 +87,7 @@ def main() -> int:
         print(f"pygraph: {error}", file=sys.stderr)
         return 2
     try:
-        app = create_app(settings.data, settings.database_url, settings.token)
+        app = create_app(settings.data, settings.database_url, settings.token, settings.hosts)
         server = create_server(
             app,
             host=settings.host,
@@ -87,6 +97,8 @@ def main() -> int:
             channel_timeout=CHANNEL_TIMEOUT_S,
             asyncore_use_poll=True,
             max_request_body_size=BODY_READ_MAX_BYTES,
+            # Above it, a thread would wait for a reader; what is not read waits in files.
+            outbuf_high_watermark=sys.maxsize,
             ident="pygraph",
         )
     except StoreError as error:

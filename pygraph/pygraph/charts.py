@@ -184,7 +184,7 @@ def _paint_memory(figure: Figure, _connection: Connection, _run: Row, time: Time
     marks = _removal_marks(upper, time, [value / scale for value in used_kib])
     if marks is not None:
         handles.append(marks)
-        labels.append("removals")
+        labels.append("removals" if len(marks.get_offsets()) < MARKS else "most removals")
     removed_sum = time.sums["removed"]
     removed = lower.fill_between(edges, _steps(removed_sum), step="pre", color=REMOVED,
                                  linewidth=0)
@@ -201,9 +201,11 @@ def _paint_memory(figure: Figure, _connection: Connection, _run: Row, time: Time
 
 
 def _removal_marks(axes: Axes, time: Timeline, used: list[float]) -> Any:
-    """A triangle on the line of used memory where something was removed; all, or none."""
-    places = [index for index, count in enumerate(time.sums["removed"]) if count]
-    if not places or len(places) > MARKS:
+    """Triangles on the line of used memory where most was removed; None where nothing was."""
+    counts = time.sums["removed"]
+    places = sorted((index for index, count in enumerate(counts) if count),
+                    key=lambda index: -counts[index])[:MARKS]
+    if not places:
         return None
     return axes.scatter([to_datetime(time.times_ms[index]) for index in places],
                         [used[index] for index in places], marker="v", s=22, color=REMOVED,
@@ -250,7 +252,7 @@ def _paint_containers(
 
 
 def _paint_cpu(figure: Figure, connection: Connection, run: Row, time: Timeline) -> None:
-    lines = series.by_container(connection, run, time, series.CPU)
+    (lines,) = series.by_container(connection, run, time, series.CPU)
     panels = _paint_containers(
         figure, time, lines, (100, 100),
         ("ran (% of the host)", "waited for a CPU\n(% of the host)"),
@@ -263,7 +265,7 @@ def _paint_cpu(figure: Figure, connection: Connection, run: Row, time: Timeline)
 def _paint_container_memory(
     figure: Figure, connection: Connection, run: Row, time: Timeline
 ) -> None:
-    lines = series.by_container(connection, run, time, series.MEMORY)
+    (lines,) = series.by_container(connection, run, time, series.MEMORY)
     anon, anon_kib = _unit([[sum(column) for column in zip(*(item.first for item in lines))]])
     file, file_kib = _unit([[sum(column) for column in zip(*(item.second for item in lines))]])
     panels = _paint_containers(

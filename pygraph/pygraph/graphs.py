@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -28,7 +29,13 @@ MIME_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 # An SVG holds its own styles, which the policy of the pages would leave out.
 SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 CACHE_ENTRIES = 18
+# Requests that draw, or wait for their turn to: some threads are left for the others.
+AT_ONCE = 3
+RETRY_S = 2
 PAUSE_S = 0.005
+
+# Another version draws another picture, and shows another page; another database has other runs.
+PROCESS = secrets.token_hex(4)
 
 log = logging.getLogger("pygraph")
 blueprint = Blueprint("graphs", __name__)
@@ -42,22 +49,44 @@ class Gallery:
         self._cache: OrderedDict[tuple[int, int, str, str], bytes] = OrderedDict()
         # One drawing at a time: a second request for the same graph finds it in the cache.
         self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
 
-    def picture(self, name: str, kind: str, run: Row | None) -> bytes:
+    def picture(self, name: str, kind: str, run: Row | None) -> bytes | None:
+        """None when AT_ONCE others are drawn, and this one is not there."""
+        found = self._found(name, kind, run)
+        if found is not None or not self._turns.acquire(blocking=False):
+            return found
+        try:
+            if run is None:
+                return _draw(self.store, name, None, (kind,))[kind]
+            if run.finished:
+                return self.final_file(name, kind, run).read_bytes()
+            with self._lock:
+                return self._cached(name, kind, run)
+        finally:
+            self._turns.release()
+
+    def _found(self, name: str, kind: str, run: Row | None) -> bytes | None:
+        """A picture that is drawn already."""
         if run is None:
-            return _draw(self.store, name, None, (kind,))[kind]
-        if run.finished:
-            return self.final_file(name, kind, run).read_bytes()
-        with self._lock:
-            return self._cached(name, kind, run)
+            return None
+        if not run.finished:
+            return self._cache.get((run.id, run.cycles, name, kind))
+        path = self._current_file(name, kind, run)
+        return None if path is None else path.read_bytes()
+
+    def _current_file(self, name: str, kind: str, run: Row) -> Path | None:
+        with self.store.reader.connect() as connection:
+            path = queries.current_graphs(connection, run).get(f"{name}.{kind}")
+        whole = None if path is None else self.store.data_dir / path
+        return whole if whole is not None and whole.is_file() else None
 
     def final_file(self, name: str, kind: str, run: Row) -> Path:
         """Path of the final file, drawn now unless it is there and current."""
         with self._lock:
-            with self.store.reader.connect() as connection:
-                path = queries.current_graphs(connection, run).get(f"{name}.{kind}")
-            if path is not None and (self.store.data_dir / path).is_file():
-                return self.store.data_dir / path
+            path = self._current_file(name, kind, run)
+            if path is not None:
+                return path
             for one, data in _draw(self.store, name, run, MIME_TYPES).items():
                 self._write(f"{name}.{one}", run, data)
             return self.store.data_dir / _path(f"{name}.{kind}", run)
@@ -96,6 +125,7 @@ class Worker:
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
+        self._failed: set[tuple[str, int, int]] = set()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="graphs", daemon=True)
@@ -111,34 +141,33 @@ class Worker:
         self._thread.join()
 
     def _run(self) -> None:
-        # matplotlib takes seconds to load on a slow machine: here, nobody waits for it.
-        from . import charts  # noqa: F401
-        while True:
+        while not self._stop.is_set():
             self._wake.wait()
             self._wake.clear()
-            while not self._stop.is_set() and self._roll_up():
-                # A record that waits for its turn has it now.
-                time.sleep(PAUSE_S)
-            if self._stop.is_set():
-                return
-            for name, run in self._pending():
-                if not self._stop.is_set():
-                    self._draw(name, run)
+            try:
+                self._work()
+            except Exception:
+                # The next record wakes it again.
+                log.exception("worker=1 result=failed")
 
-    def _roll_up(self) -> bool:
-        try:
-            return self._gallery.store.roll_up()
-        except Exception:
-            # Until it works, the cycles themselves are read.
-            log.exception("rollup=1 result=failed")
-            return False
+    def _work(self) -> None:
+        while not self._stop.is_set() and self._gallery.store.roll_up():
+            # A record that waits for its turn has it now.
+            time.sleep(PAUSE_S)
+        if self._stop.is_set():
+            return
+        # matplotlib takes seconds to load on a slow machine: here, nobody waits for it.
+        from . import charts  # noqa: F401
+        for name, run in self._pending():
+            if not self._stop.is_set():
+                self._draw(name, run)
 
     def _pending(self) -> list[tuple[str, Row]]:
         with self._gallery.store.reader.connect() as connection:
             return [
                 (name, run)
                 for run in queries.undrawn_runs(connection, len(GRAPH_NAMES) * len(MIME_TYPES))
-                for name in GRAPH_NAMES
+                for name in GRAPH_NAMES if (name, run.id, run.cycles) not in self._failed
             ]
 
     def _draw(self, name: str, run: Row) -> None:
@@ -146,8 +175,9 @@ class Worker:
             for kind in MIME_TYPES:
                 self._gallery.final_file(name, kind, run)
         except Exception:
-            # The graph is drawn again on demand or at the next start.
+            # The graph is drawn on demand, at the next start, or once the run has another cycle.
             log.exception("graph=%s run_id=%s result=failed", name, run.run_id)
+            self._failed.add((name, run.id, run.cycles))
 
 
 def drawn_graphs(store: Store, connection: Connection, run: Row) -> list[str]:
@@ -180,11 +210,16 @@ def graph(name: str, kind: str) -> ResponseReturnValue:
         run = queries.find_run(connection, run_id)
     if run is None and run_id is not None:
         abort(404, "no cycle of this run is stored")
-    etag = f"{name}-{kind}-{run.id}-{run.cycles}" if run else f"{name}-{kind}-none"
+    of = f"{run.run_id}-{run.id}-{run.cycles}" if run else "none"
+    etag = f"{PROCESS}-{name}-{kind}-{of}"
     if etag in request.if_none_match:
         response = Response(status=304)
     else:
-        response = Response(pygraph.gallery.picture(name, kind, run), mimetype=MIME_TYPES[kind])
+        picture = pygraph.gallery.picture(name, kind, run)
+        if picture is None:
+            return Response(f"{AT_ONCE} pictures are being drawn; try again\n", 503,
+                            {"Retry-After": str(RETRY_S)}, mimetype="text/plain")
+        response = Response(picture, mimetype=MIME_TYPES[kind])
     if kind == "svg":
         response.headers["Content-Security-Policy"] = SVG_POLICY
     response.set_etag(etag)

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from .display import visible
 from .graphs import GRAPH_NAMES
 from .timestamps import parse_ms
 
@@ -20,11 +22,15 @@ SHARE_MAX = 1.05
 # By demand a container scores above 1: more can wait for a CPU than there are CPUs.
 SCORE_MAX = 1e6
 ROWS_MAX = 50_000
+# A window holds the time that the host was asleep.
+INTERVAL_MAX_MS = 100 * 366 * 86_400_000
+LOGGED_MAX = 200
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 Check = Callable[[Any, str], Any]
 Spec = dict[str, Check]
 
+log = logging.getLogger("pygraph")
 blueprint = Blueprint("ingest", __name__, url_prefix="/api/v1")
 
 
@@ -204,7 +210,7 @@ CYCLE: Spec = {
     "seq": whole(1),
     "host": NAME,
     "time": moment,
-    "interval_ms": whole(0, 7 * 86_400_000),
+    "interval_ms": whole(0, INTERVAL_MAX_MS),
     "cpus": whole(1, 65_536),
     "final": boolean,
     "last": boolean,
@@ -254,12 +260,26 @@ def check_token() -> ResponseReturnValue | None:
     if token is None or hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return None
     problem = "the header 'Authorization: Bearer TOKEN' is missing or wrong"
+    log_refusal(401, "Authorization", problem)
     return jsonify(error=problem), 401, {"WWW-Authenticate": "Bearer"}
+
+
+@blueprint.errorhandler(RequestEntityTooLarge)
+def refuse_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
+    log_refusal(413, "body", f"has {request.content_length} bytes")
+    return jsonify(error=error.description, field="body"), 413
+
+
+def log_refusal(status: int, field: str, problem: str) -> None:
+    """The daemon drops what is refused: here it says why."""
+    log.warning("path=%s result=refused status=%d field=%s reason=%r", request.path, status,
+                visible(field[:LOGGED_MAX]), visible(problem[:LOGGED_MAX]))
 
 
 @blueprint.errorhandler(Invalid)
 def refuse(error: Invalid) -> ResponseReturnValue:
     status = 415 if error.field == "Content-Type" else 400
+    log_refusal(status, error.field, error.problem)
     return jsonify(error=f"{error.field} {error.problem}", field=error.field), status
 
 
@@ -280,6 +300,7 @@ def post_finish() -> ResponseReturnValue:
     run = pygraph.store.finish(**key)
     if run is None:
         problem = "no cycle of this run is stored"
+        log_refusal(404, "run_id", problem)
         return jsonify(error=problem, field="run_id"), 404
     pygraph.worker.wake()
     query = urlencode({"run_id": run.run_id})

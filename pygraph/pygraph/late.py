@@ -6,10 +6,9 @@ from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.engine import Connection, Row
 
 from . import summary
-from .rollup import SHORT_MS
 from .schema import containers, cycles, identities, late, removals
 
-# How long after it was to be removed a container is still expected to go.
+# How long before the window in which it went a container was to be removed at most.
 GOES_WITHIN_MS = 900_000
 PENDING = "pending"
 
@@ -17,14 +16,10 @@ Record = dict[str, Any]
 
 # As text: see store.py.
 FIND_LATE = text("SELECT container_id, outcome FROM late WHERE run = :run AND seq = :seq")
-ROLL_UP_AGAIN = text("""
-    UPDATE runs SET rolled_ms = CASE WHEN rolled_ms > :time_ms THEN :time_ms ELSE rolled_ms END
-    WHERE id = :run
-""")
 
 
-def apply(connection: Connection, run: int, record: Record) -> None:
-    """In the transaction that has stored `record`."""
+def apply(connection: Connection, run: int, record: Record) -> set[int]:
+    """In the transaction that has stored `record`; the times (ms) of the cycles that it changed."""
     changed: set[tuple[int, int]] = set()
     for row in record["late"]:
         key = {"run": run, "seq": row["seq"], "container_id": row["id"]}
@@ -36,9 +31,11 @@ def apply(connection: Connection, run: int, record: Record) -> None:
     sizes = {row["id"]: row["freed_kib"] for row in record["gone"]
              if row["removed"] and row["id"] and row["freed_kib"] is not None}
     if sizes:
-        changed |= _measure(connection, run, record["time"], sizes)
+        since_ms = record["time"] - record["interval_ms"] - GOES_WITHIN_MS
+        changed |= _measure(connection, run, since_ms, record["time"], sizes)
     for cycle, time_ms in changed:
         _sum_up(connection, run, cycle, time_ms)
+    return {time_ms for _cycle, time_ms in changed}
 
 
 def _find_late(connection: Connection, key: Record) -> Row | None:
@@ -89,11 +86,11 @@ def _end(
 
 
 def _measure(
-    connection: Connection, run: int, time_ms: int, sizes: dict[str, int]
+    connection: Connection, run: int, since_ms: int, time_ms: int, sizes: dict[str, int]
 ) -> set[tuple[int, int]]:
     """What the newest removal of each of these containers freed."""
     query = _acted(run).where(
-        removals.c.time_ms.between(time_ms - GOES_WITHIN_MS, time_ms),
+        removals.c.time_ms.between(since_ms, time_ms),
         identities.c.container_id.in_(sizes),
     ).order_by(removals.c.time_ms, removals.c.cycle)
     newest = {row.id: row for row in connection.execute(query)}
@@ -119,4 +116,3 @@ def _sum_up(connection: Connection, run: int, cycle: int, time_ms: int) -> None:
     ))
     counts = summary.removal_counts(row._mapping for row in rows)
     connection.execute(update(cycles).where(cycles.c.id == cycle).values(counts))
-    connection.execute(ROLL_UP_AGAIN, {"run": run, "time_ms": time_ms - time_ms % SHORT_MS})

@@ -64,7 +64,7 @@ class Cycles(Collector):
 def _stored(connection: Connection) -> Iterator[Metric]:
     stored = CounterMetricFamily("pygraph_cycles", "Cycles that are stored.", labels=["host"])
     query = select(runs.c.host, total(runs.c.cycles)).group_by(runs.c.host).limit(HOSTS_MAX)
-    for host, count in connection.execute(query.order_by(func.max(runs.c.last_ms).desc())):
+    for host, count in connection.execute(query.order_by(func.max(runs.c.id).desc())):
         stored.add_metric([host], count)
     yield stored
 

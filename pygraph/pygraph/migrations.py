@@ -99,6 +99,16 @@ def _to_3(connection: Connection) -> None:
     schema.late.create(connection)
 
 
+def _to_4(connection: Connection) -> None:
+    """When a run was heard of, which is not known of older cycles; indexes for searches and runs."""
+    _add_columns(connection, [schema.runs.c.received_ms])
+    connection.execute(text("UPDATE runs SET received_ms = last_ms"))
+    connection.execute(text("DROP INDEX IF EXISTS runs_by_last_ms"))
+    for table in (schema.runs, schema.graphs, removals):
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+
+
 def _add_columns(connection: Connection, columns: list[Column]) -> None:
     """Those that are not there: an earlier step may have made the whole table as it is today."""
     for column in columns:
@@ -109,4 +119,4 @@ def _add_columns(connection: Connection, columns: list[Column]) -> None:
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {definition}"))
 
 
-STEPS = {1: _to_2, 2: _to_3}
+STEPS = {1: _to_2, 2: _to_3, 3: _to_4}

@@ -1,7 +1,6 @@
 """The dashboard, the list of runs and the health check."""
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection, Row
 
 from . import queries, selection
-from .graphs import GRAPH_TITLES, drawn_graphs
+from .graphs import GRAPH_TITLES, PROCESS, drawn_graphs
 from .schema import runs
 from .timestamps import now_ms, to_rfc3339
 
@@ -28,13 +27,12 @@ CHART_LIBRARY = Path("/usr/share/javascript/chart.js")
 REMOVALS = 15
 GONE = 10
 RUNS_SHOWN = 100
+RUNS_LISTED = 200
 HOSTS_SHOWN = 200
 # Of each section of the ranking; the export has them all.
 ROWS_SHOWN = 250
 # A sender that missed three cycles, and at least this long, is silent.
 SILENT_MIN_MS = 30_000
-# Pages of another version of the templates are not the same pages.
-PROCESS = secrets.token_hex(4)
 
 blueprint = Blueprint("pages", __name__)
 
@@ -66,6 +64,7 @@ def chart_library() -> ResponseReturnValue:
 
 @blueprint.get("/api/v1/runs")
 def list_runs() -> ResponseReturnValue:
+    """The RUNS_LISTED newest runs; /api/v1/views/runs.json has them all, without their graphs."""
     store = current_app.extensions["pygraph"].store
     with _reader() as connection:
         return jsonify([
@@ -79,7 +78,7 @@ def list_runs() -> ResponseReturnValue:
                 "finished": run.finished,
                 "graphs": drawn_graphs(store, connection, run),
             }
-            for run in queries.list_runs(connection)
+            for run in queries.list_runs(connection, RUNS_LISTED)
         ])
 
 
@@ -102,17 +101,22 @@ def dashboard() -> ResponseReturnValue:
 def _state(run: Row, cycle: Row) -> str:
     if run.finished:
         return "finished"
-    silence_ms = now_ms() - cycle.time_ms
+    # Should pygraph's own clock be set back, the next cycle mends it.
+    silence_ms = abs(now_ms() - run.received_ms)
     return "silent" if silence_ms > max(SILENT_MIN_MS, 3 * cycle.interval_ms) else "live"
 
 
 def _page_etag(connection: Connection, run: Row | None, state: str) -> str:
-    """Changes with every stored cycle of any run: the chooser shows them all."""
+    """Changes with every stored cycle of any run, for the chooser shows them all, and with every
+    final graph of this one.
+    """
     sums = connection.execute(select(func.count(), func.sum(runs.c.cycles))).one()
     finished = select(func.count()).where(runs.c.finished)
     query = hashlib.sha256(request.query_string).hexdigest()[:16]
+    store = current_app.extensions["pygraph"].store
+    drawn = len(drawn_graphs(store, connection, run)) if run and run.finished else 0
     parts = (PROCESS, run.id if run else 0, query, state, *sums,
-             connection.execute(finished).scalar_one())
+             connection.execute(finished).scalar_one(), drawn)
     return "-".join(str(part) for part in parts)
 
 
@@ -127,16 +131,21 @@ def _render(
         connection, run, wanted, REMOVALS + 1, REMOVALS * (page - 1)
     )
     host = request.args.get("host") or None
+    listed = queries.list_runs(connection, RUNS_SHOWN, host)
+    if run.id not in {one.id for one in listed}:
+        listed.append(run)
     return render_template(
         "dashboard.html",
         etag=etag,
         run=run,
         cycle=cycle,
         state=state,
+        # Nothing will tell how a removal ended that is still pending then.
+        is_over=run.finished or queries.find_run(connection, host=run.host).id != run.id,
         follows=not request.args.get("run_id"),
         host=host,
         hosts=queries.list_hosts(connection, HOSTS_SHOWN),
-        runs=queries.list_runs(connection, RUNS_SHOWN, host),
+        runs=listed,
         sections=sections(rows, order),
         order=order,
         containers=len(rows),

@@ -7,34 +7,43 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
 
+from .limits import at_most
 from .schema import containers, cycles, gone, graphs, identities, removals, runs
 from .selection import Removals
 
 # How many removals are searched at once, and for how long.
 PIECE = 20_000
 SEARCH_S = 1.0
+# Where it cannot be done in pieces.
+SEARCH_MAX_S = 5.0
 
 
 def list_runs(
     connection: Connection, limit: int | None = None, host: str | None = None
 ) -> list[Row]:
-    """Runs, of one host or of all, newest first."""
-    query = select(runs).order_by(runs.c.last_ms.desc(), runs.c.id.desc()).limit(limit)
+    """Runs, of one host or of all, newest first: the one that was heard of last for the first time.
+
+    By their times, two hosts that send would take turns, and one whose clock was wrong would stay.
+    """
+    query = select(runs).order_by(runs.c.id.desc()).limit(limit)
     if host is not None:
         query = query.where(runs.c.host == host)
     return connection.execute(query).all()
 
 
 def list_hosts(connection: Connection, limit: int) -> list[str]:
-    """Names of hosts, that of the newest cycle first."""
-    last_ms = func.max(runs.c.last_ms)
-    query = select(runs.c.host).group_by(runs.c.host).order_by(last_ms.desc()).limit(limit)
+    """Names of hosts, that of the newest run first."""
+    newest = func.max(runs.c.id)
+    query = select(runs.c.host).group_by(runs.c.host).order_by(newest.desc()).limit(limit)
     return list(connection.execute(query).scalars())
 
 
 def newest_runs(connection: Connection, limit: int) -> list[Row]:
     """The newest run of each host."""
-    return [find_run(connection, host=host) for host in list_hosts(connection, limit)]
+    newest = func.max(runs.c.id)
+    ids = select(newest).group_by(runs.c.host).order_by(newest.desc()).limit(limit)
+    query = select(runs).where(runs.c.id.in_(ids)).order_by(runs.c.id.desc())
+    return connection.execute(query).all()
 
 
 def find_run(
@@ -43,8 +52,15 @@ def find_run(
     boot_id: str | None = None,
     host: str | None = None,
 ) -> Row | None:
-    """The newest run that fits; None when there is none."""
-    query = select(runs).order_by(runs.c.last_ms.desc(), runs.c.id.desc()).limit(1)
+    """The newest run that fits, with the time of its last cycle (newest_ms); None without one."""
+    newest_ms = (
+        select(cycles.c.time_ms)
+        .where(cycles.c.run == runs.c.id)
+        .order_by(cycles.c.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(runs, newest_ms.label("newest_ms")).order_by(runs.c.id.desc()).limit(1)
     if run_id is not None:
         query = query.where(runs.c.run_id == run_id)
     if boot_id is not None:
@@ -71,14 +87,16 @@ def undrawn_runs(connection: Connection, wanted: int) -> list[Row]:
         .where(graphs.c.run == runs.c.id, graphs.c.cycles == runs.c.cycles)
         .scalar_subquery()
     )
-    rows = connection.execute(select(runs).where(runs.c.finished, current < wanted)).all()
-    return [run for run in rows if find_run(connection, run.run_id).id == run.id]
+    other = runs.alias()
+    newer = select(other.c.id).where(other.c.run_id == runs.c.run_id, other.c.id > runs.c.id)
+    query = select(runs).where(runs.c.finished, ~newer.exists(), current < wanted)
+    return connection.execute(query).all()
 
 
 def last_cycle(connection: Connection, run: Row) -> Row | None:
-    query = select(cycles).where(cycles.c.run == run.id)
-    order = (cycles.c.time_ms.desc(), cycles.c.seq.desc())
-    return connection.execute(query.order_by(*order).limit(1)).first()
+    """By its number: the clock of a host may be set back."""
+    query = select(cycles).where(cycles.c.run == run.id).order_by(cycles.c.seq.desc()).limit(1)
+    return connection.execute(query).first()
 
 
 def cycle_containers(connection: Connection, cycle: Row) -> list[Row]:
@@ -108,11 +126,15 @@ def removal_clauses(run: Row, wanted: Removals) -> list[Any]:
 def removal_order(wanted: Removals) -> tuple[Any, ...]:
     key = (removals.c.time_ms, removals.c.cycle, removals.c.position)
     newest = (removals.c.time_ms.desc(), removals.c.cycle.desc(), removals.c.position.desc())
+    freed_kib, freed_ns = removals.c.freed_kib, removals.c.freed_ns
+    if wanted.text:
+        # All rows are looked at: as they lie, not by an index, which a sum has none of.
+        freed_kib, freed_ns = freed_kib + 0, freed_ns + 0
     return {
         "newest": newest,
         "oldest": key,
-        "memory": (removals.c.freed_kib.desc(), *newest),
-        "cpu": (removals.c.freed_ns.desc(), *newest),
+        "memory": (freed_kib.desc(), *newest),
+        "cpu": (freed_ns.desc(), *newest),
     }[wanted.order]
 
 
@@ -121,13 +143,15 @@ def find_removals(
 ) -> tuple[list[Row], int | None]:
     """Containers that were, or should have been, removed; each with what it freed.
 
-    The second is None, or the time before which nothing was looked at: a text that is rare, in
-    a year that no cache holds, would take long.
+    The second is None, or the time beyond which nothing was looked at: what is rare, in a year
+    that no cache holds, would take long. TookTooLong for an order that has no such time.
     """
-    if wanted.text and wanted.order == "newest":
-        keys, until_ms = _search_newest(connection, run, wanted, limit + offset)
-        return _removal_details(connection, keys[offset:]), until_ms
-    return _removal_details(connection, _keys(connection, run, wanted, limit, offset)), None
+    if (wanted.text or wanted.freed_kib) and wanted.order in ("newest", "oldest"):
+        keys, edge_ms = _search_by_time(connection, run, wanted, limit + offset)
+        return _removal_details(connection, keys[offset:]), edge_ms
+    with at_most(connection, SEARCH_MAX_S):
+        keys = _keys(connection, run, wanted, limit, offset)
+    return _removal_details(connection, keys), None
 
 
 def _keys(
@@ -143,25 +167,31 @@ def _keys(
     return [(row.cycle, row.position) for row in connection.execute(query)]
 
 
-def _search_newest(
+def _search_by_time(
     connection: Connection, run: Row, wanted: Removals, limit: int
 ) -> tuple[list[tuple[int, int]], int | None]:
-    """A piece of time after the other, the newest first, until enough is found or time is up."""
+    """A piece of time after the other, in their order, until enough is found or time is up."""
     deadline = time.monotonic() + SEARCH_S
     found: list[tuple[int, int]] = []
     while True:
-        edge_ms = _piece_before(connection, run, wanted)
-        piece = wanted if edge_ms is None else replace(wanted, since_ms=edge_ms + 1)
+        edge_ms = _piece_end(connection, run, wanted)
+        if edge_ms is None:
+            piece = wanted
+        elif wanted.order == "newest":
+            piece, wanted = (replace(wanted, since_ms=edge_ms + 1),
+                             replace(wanted, until_ms=edge_ms))
+        else:
+            piece, wanted = (replace(wanted, until_ms=edge_ms - 1),
+                             replace(wanted, since_ms=edge_ms))
         found += _keys(connection, run, piece, limit - len(found))
         if edge_ms is None or len(found) == limit:
             return found, None
-        wanted = replace(wanted, until_ms=edge_ms)
         if time.monotonic() > deadline:
             return found, edge_ms
 
 
-def _piece_before(connection: Connection, run: Row, wanted: Removals) -> int | None:
-    """The time where the newest PIECE rows begin; None when there are no more than that."""
+def _piece_end(connection: Connection, run: Row, wanted: Removals) -> int | None:
+    """The first time beyond the first PIECE rows; None when there are no more than that."""
     everything = replace(wanted, text="", freed_kib=0)
     query = (
         select(removals.c.time_ms)
@@ -172,8 +202,8 @@ def _piece_before(connection: Connection, run: Row, wanted: Removals) -> int | N
     if edge_ms is None:
         return None
     # A cycle may have more rows than a piece: it is never cut.
-    newest_ms = connection.execute(query.limit(1)).scalar_one()
-    return min(edge_ms, newest_ms - 1)
+    first_ms = connection.execute(query.limit(1)).scalar_one()
+    return min(edge_ms, first_ms - 1) if wanted.order == "newest" else max(edge_ms, first_ms + 1)
 
 
 def _removal_details(connection: Connection, keys: list[tuple[int, int]]) -> list[Row]:

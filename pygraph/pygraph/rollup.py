@@ -5,6 +5,7 @@ and by memory (anonymous and page cache), KEPT of each; a chart shows the rest o
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +115,16 @@ def roll_up(connection: Connection, run: Row, deadline_s: float) -> bool:
     return rolled_ms < last_ms
 
 
+def sum_again(connection: Connection, run: Row, times_ms: Iterable[int]) -> None:
+    """The spans before rolled_ms that hold these times; in the caller's write transaction."""
+    starts = {_floor(time_ms, SHORT_MS) for time_ms in times_ms if time_ms < run.rolled_ms}
+    for start_ms in starts:
+        _sum_cycles(connection, run, start_ms)
+    for long_ms in {_floor(start_ms, LONG_MS) for start_ms in starts}:
+        if long_ms + LONG_MS <= run.rolled_ms:
+            _sum_spans(connection, run, long_ms)
+
+
 def _floor(time_ms: int, length_ms: int) -> int:
     return time_ms - time_ms % length_ms
 
@@ -180,4 +191,4 @@ def _largest(rows: list[Row]) -> list[Row]:
 
 
 def _whole(value: float) -> int:
-    return min(int(value), INT64_MAX)
+    return max(-INT64_MAX, min(int(value), INT64_MAX))

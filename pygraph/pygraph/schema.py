@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 3
+VERSION = 4
 
 CYCLE_SUMS = (
     "ran_ns", "waited_ns", "anon_kib", "file_kib", "gone_ran_ns", "gone_waited_ns",
@@ -56,7 +56,8 @@ def _key(name: str, target: str, **options: bool) -> Column:
 
 # first_ms, last_ms and cycles follow from the table cycles; they are kept here, in the same
 # transaction, so that a list of runs does not read every cycle. Before rolled_ms, `spans` sum up
-# what the cycles say; a late cycle sets it back.
+# what the cycles say, late ones too. received_ms is when the newest cycle came, by
+# pygraph's own clock: a host's may be wrong.
 runs = Table(
     "runs",
     metadata,
@@ -69,9 +70,10 @@ runs = Table(
     _integer("cycles"),
     Column("finished", Boolean, nullable=False),
     _integer("rolled_ms", default="0"),
+    _integer("received_ms", default="0"),
     UniqueConstraint("boot_id", "run_id"),
     Index("runs_by_run_id", "run_id"),
-    Index("runs_by_last_ms", "last_ms"),
+    Index("runs_by_host", "host", "id"),
 )
 
 # kept, removed and unremoved count rows of containers; gone those that died by themselves.
@@ -178,6 +180,7 @@ graphs = Table(
     _key("run", "runs.id"),
     _text("name"),
     _integer("cycles"),
+    Index("graphs_by_run", "run", "cycles"),
 )
 
 # The rows of `containers` that were to be removed, in the order people look through them. `text`
@@ -196,6 +199,8 @@ removals = Table(
     _integer("freed_ns"),
     _text("text"),
     _integer("gone_kib", nullable=True),
+    Index("removals_by_memory", "run", "freed_kib", "time_ms", "cycle", "position"),
+    Index("removals_by_cpu", "run", "freed_ns", "time_ms", "cycle", "position"),
     sqlite_with_rowid=False,
 )
 

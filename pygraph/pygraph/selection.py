@@ -15,7 +15,7 @@ from .timestamps import EPOCH
 
 RANKING_ORDERS = ("rank", "name", "cpu", "memory", "class")
 REMOVAL_ORDERS = ("newest", "oldest", "memory", "cpu")
-# Seconds back from the last cycle, and how they are called.
+# Seconds back from the newest cycle, and how they are called.
 SPANS = {3600: "1 h", 21_600: "6 h", 86_400: "24 h", 604_800: "7 d", 2_592_000: "30 d"}
 DEFAULT_SPAN_S = 3600
 TEXT_MAX = 200
@@ -53,7 +53,7 @@ def chart_range(run: Row) -> tuple[int, int]:
     span = chart_span()
     first_ms, last_ms = _whole("from", run.first_ms), _whole("to", run.last_ms)
     if isinstance(span, int):
-        first_ms = run.last_ms - 1000 * span + 1
+        first_ms, last_ms = run.newest_ms - 1000 * span + 1, run.newest_ms
     last_ms = min(max(last_ms, run.first_ms), run.last_ms)
     return min(max(first_ms, run.first_ms), last_ms), last_ms
 

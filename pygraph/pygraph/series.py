@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.engine import Connection, Row
 
 from .display import visible
@@ -125,20 +125,30 @@ def last_cycles(connection: Connection, run: Row, count: int) -> int:
 
 
 def by_container(
-    connection: Connection, run: Row, time: Timeline, measures: tuple[str, str]
-) -> list[Series]:
-    """The containers with the largest sum of two measures, the largest first, then the rest.
+    connection: Connection, run: Row, time: Timeline, *pairs: tuple[str, str]
+) -> list[list[Series]]:
+    """For each pair of measures, the containers with its largest sum, the largest first, and the
+    rest after them.
 
     CPU, of the containers that died in a window too (they are in the rest), is a fraction of the
-    host's; memory is in KiB, the mean of the cycles in each bucket.
+    host's; memory is in KiB, the mean of the cycles in each bucket. All pairs together read the
+    containers twice.
     """
+    tops = _tops(connection, run, time, pairs)
+    rows = _per_bucket(connection, run, time, {identity for top in tops for identity in top})
+    return [_series(time, pair, top, rows) for pair, top in zip(pairs, tops)]
+
+
+def _series(
+    time: Timeline, measures: tuple[str, str], top: dict[int, str], rows: list[Row]
+) -> list[Series]:
     divisors = time.capacity_ns() if measures == CPU else time.sums["cycles"]
-    top = _top(connection, run, time, measures)
     values = {identity: [[0.0] * len(time.keys) for _ in measures] for identity in top}
     place = {key: index for index, key in enumerate(time.keys)}
-    for key, identity, *both in _top_per_bucket(connection, run, time, measures, list(top)):
-        for line, value in zip(values[identity], both):
-            line[place[key]] += value
+    columns = [CONTAINER_MEASURES.index(name) + 2 for name in measures]
+    for row in rows:
+        for line, column in zip(values.get(row[1], ()), columns):
+            line[place[row[0]]] += row[column]
     rest = [
         [sum(column) for column in zip(*(time.sums[name] for name in _all_of(measure)))]
         for measure in measures
@@ -236,21 +246,35 @@ def _rows(run: Row, part: Source, bucket_ms: int, wanted: list[int] | None) -> A
     return query.select_from(source).where(*clauses)
 
 
-def _top(
-    connection: Connection, run: Row, time: Timeline, measures: tuple[str, str]
-) -> dict[int, str]:
-    """Identity and label of the largest consumers, the largest first."""
+def _tops(
+    connection: Connection, run: Row, time: Timeline, pairs: tuple[tuple[str, str], ...]
+) -> list[dict[int, str]]:
+    """For each pair, identity and label of the largest consumers, the largest first."""
     parts = [_rows(run, part, time.bucket_ms, None) for part in time.sources]
     rows = union_all(*parts).subquery()
-    size = func.sum(rows.c[measures[0]] + rows.c[measures[1]])
-    query = (
-        select(rows.c.identity)
-        .group_by(rows.c.identity)
-        .having(size > 0)
-        .order_by(size.desc(), rows.c.identity)
-        .limit(TOP_SERIES)
-    )
-    order = connection.execute(query).scalars().all()
+    measures = [func.sum(rows.c[name]).label(name) for name in CONTAINER_MEASURES]
+    # Used more than once, it is made once.
+    sums = select(rows.c.identity, *measures).group_by(rows.c.identity).cte("sums")
+    largest = []
+    for index, (one, other) in enumerate(pairs):
+        size = sums.c[one] + sums.c[other]
+        query = (
+            select(literal(index).label("pair"), sums.c.identity, size.label("size"))
+            .where(size > 0)
+            .order_by(size.desc(), sums.c.identity)
+            .limit(TOP_SERIES)
+        )
+        largest.append(select(query.subquery()))
+    found = connection.execute(union_all(*largest)).all()
+    orders = [
+        [row.identity for row in sorted(found, key=lambda row: (-row.size, row.identity))
+         if row.pair == index]
+        for index in range(len(pairs))
+    ]
+    return [_labels(connection, order) for order in orders]
+
+
+def _labels(connection: Connection, order: list[int]) -> dict[int, str]:
     found = connection.execute(select(identities).where(identities.c.id.in_(order)))
     known = {row.id: row for row in found}
     names = [row.name for row in known.values()]
@@ -272,16 +296,12 @@ def shorten(name: str) -> str:
     return shown if len(shown) <= LABEL_LENGTH else f"{shown[:LABEL_LENGTH - 1]}…"
 
 
-def _top_per_bucket(
-    connection: Connection,
-    run: Row,
-    time: Timeline,
-    measures: tuple[str, str],
-    top: list[int],
-) -> list[tuple[Any, ...]]:
-    columns = [CONTAINER_MEASURES.index(name) + 2 for name in measures]
+def _per_bucket(
+    connection: Connection, run: Row, time: Timeline, wanted: set[int]
+) -> list[Row]:
+    """Bucket, identity and the sums of CONTAINER_MEASURES."""
     return [
-        (row[0], row[1], *(row[index] for index in columns))
+        row
         for part in time.sources
-        for row in connection.execute(_rows(run, part, time.bucket_ms, top))
+        for row in connection.execute(_rows(run, part, time.bucket_ms, sorted(wanted)))
     ]

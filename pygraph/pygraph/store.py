@@ -1,8 +1,10 @@
 """Cycles in a database: one transaction stores one record, once.
 
-SQLite in the data folder, or what DATABASE_URL names; only this file knows the difference.
+SQLite in the data folder, or what DATABASE_URL names; beside this file, only migrations.py and
+limits.py know the difference.
 """
 
+import logging
 import resource
 import threading
 import time
@@ -21,13 +23,15 @@ from sqlalchemy.pool import QueuePool
 from . import late, summary
 from .migrations import WrongVersion, prepare
 from .queries import find_run
-from .rollup import SHORT_MS, roll_up
+from .rollup import SHORT_MS, roll_up, sum_again
 from .schema import containers, cycles, gone, graphs, identities, removals, runs
+from .timestamps import now_ms
 
 BUSY_TIMEOUT_S = 30
 IDENTITY_BATCH = 500
 # How long sums may hold up a record that arrives meanwhile.
 ROLL_UP_S = 0.01
+RETRY_S = 600
 PAGE_KIB = resource.getpagesize() // 1024
 # Any number will do, as long as every pygraph of a database takes the same.
 WRITER_LOCK = 0x70796772
@@ -35,18 +39,20 @@ WRITER_LOCK = 0x70796772
 # Identities that need no look into the database: 5 MB.
 KNOWN_MAX = 10_000
 
+log = logging.getLogger("pygraph")
+
 Record = dict[str, Any]
 Identities = dict[tuple[str, str, str], int]
 
 # As text: SQLAlchemy looks through every statement of its own each time, for its cache.
-FIND_RUN = text("SELECT id FROM runs WHERE boot_id = :boot_id AND run_id = :run_id")
+FIND_RUN = text("SELECT id, rolled_ms FROM runs WHERE boot_id = :boot_id AND run_id = :run_id")
 FIND_CYCLE = text("SELECT id FROM cycles WHERE run = :run AND seq = :seq")
 COUNT_CYCLE = text("""
     UPDATE runs SET
         cycles = cycles + 1,
         first_ms = CASE WHEN first_ms > :time_ms THEN :time_ms ELSE first_ms END,
         last_ms = CASE WHEN last_ms < :time_ms THEN :time_ms ELSE last_ms END,
-        rolled_ms = CASE WHEN rolled_ms > :rolled_ms THEN :rolled_ms ELSE rolled_ms END
+        received_ms = :received_ms
     WHERE id = :run
 """)
 
@@ -82,6 +88,7 @@ class Store:
         # Threads take turns here: SQLite's own waiting is a sleep, and unfair.
         self._turn = threading.Lock()
         self._known: Identities = {}
+        self._failed: dict[int, float] = {}
         try:
             self.reader = _make_engine(where)
             shown = self.reader.url.render_as_string(hide_password=True)
@@ -140,15 +147,25 @@ class Store:
             connection.execute(insert(graphs), [{"path": path, **values}])
 
     def roll_up(self) -> bool:
-        """Bring the sums of some run up to date; False when there was nothing to do."""
+        """Bring the sums of some run up to date; False when there was nothing to do.
+
+        A run that fails is left out for a while: until then, its cycles themselves are read.
+        """
         behind = runs.c.rolled_ms + SHORT_MS <= runs.c.last_ms
+        now_s = time.monotonic()
+        failed = [run for run, until_s in self._failed.items() if now_s < until_s]
+        query = select(runs.c.id).where(behind, runs.c.id.not_in(failed)).limit(1)
         with self.reader.connect() as connection:
-            run = connection.execute(select(runs.c.id).where(behind).limit(1)).scalar()
+            run = connection.execute(query).scalar()
         if run is None:
             return False
-        with self.write() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run)).one()
-            roll_up(connection, row, ROLL_UP_S)
+        try:
+            with self.write() as connection:
+                row = connection.execute(select(runs).where(runs.c.id == run)).one()
+                roll_up(connection, row, ROLL_UP_S)
+        except Exception:
+            log.exception("rollup run=%d result=failed", run)
+            self._failed[run] = now_s + RETRY_S
         return True
 
 
@@ -199,7 +216,7 @@ def insert_cycle(
     The transaction holds the write lock from its start, so what is not there stays away. `known`
     grows by the identities that were found or made; should the transaction fail, forget them.
     """
-    run = _run_key(connection, record)
+    run, rolled_ms = _run_key(connection, record)
     if connection.execute(FIND_CYCLE, {"run": run, "seq": record["seq"]}).first() is not None:
         return False
     result = connection.execute(insert(cycles), _cycle_values(run, record, costs or {}))
@@ -208,7 +225,10 @@ def insert_cycle(
     _insert_removals(connection, run, cycle, record)
     _insert_gone(connection, cycle, record["gone"])
     _count_cycle(connection, run, record["time"])
-    late.apply(connection, run, record)
+    changed = {record["time"], *late.apply(connection, run, record)}
+    if min(changed) < rolled_ms:
+        row = connection.execute(select(runs).where(runs.c.id == run)).one()
+        sum_again(connection, row, changed)
     if record["last"] or record["final"]:   # older daemons tell only of a last pass
         # Nobody asks for the graphs of a run whose last records were sent after its end.
         connection.execute(update(runs).where(runs.c.id == run).values(finished=True))
@@ -216,20 +236,21 @@ def insert_cycle(
 
 
 def _count_cycle(connection: Connection, run: int, time_ms: int) -> None:
-    values = {"run": run, "time_ms": time_ms, "rolled_ms": time_ms - time_ms % SHORT_MS}
+    values = {"run": run, "time_ms": time_ms, "received_ms": now_ms()}
     connection.execute(COUNT_CYCLE, values)
 
 
-def _run_key(connection: Connection, record: Record) -> int:
+def _run_key(connection: Connection, record: Record) -> tuple[int, int]:
+    """The key of the record's run, and up to where (ms) its cycles are summed up."""
     key = {"boot_id": record["boot_id"], "run_id": record["run_id"]}
-    run = connection.execute(FIND_RUN, key).scalar()
+    run = connection.execute(FIND_RUN, key).first()
     if run is not None:
-        return run
+        return run.id, run.rolled_ms
     time_ms = record["time"]
-    start = {"first_ms": time_ms, "last_ms": time_ms, "cycles": 0,
-             "rolled_ms": time_ms - time_ms % SHORT_MS}
+    rolled_ms = time_ms - time_ms % SHORT_MS
+    start = {"first_ms": time_ms, "last_ms": time_ms, "cycles": 0, "rolled_ms": rolled_ms}
     values = {**key, **start, "host": record["host"], "finished": False}
-    return connection.execute(insert(runs), values).inserted_primary_key[0]
+    return connection.execute(insert(runs), values).inserted_primary_key[0], rolled_ms
 
 
 def _cycle_values(run: int, record: Record, costs: Record) -> Record:

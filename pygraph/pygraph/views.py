@@ -3,15 +3,17 @@
 import csv
 import io
 import json
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from typing import Any
+from contextlib import contextmanager
+from typing import IO, Any
 
-from flask import Blueprint, Response, abort, current_app
+from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Row
+from werkzeug.wsgi import wrap_file
 
 from . import queries, selection, series
 from .lines import CHART_POINTS, lines_of
@@ -19,8 +21,10 @@ from .schema import SERVER_COSTS, containers, cycles, gone, identities, removals
 from .timestamps import to_rfc3339
 
 BATCH = 500
-# A long table holds a thread for as long as its reader takes it: some threads are left.
+# A long table takes its thread a while: some threads are left.
 AT_ONCE = 3
+# Tables that are written and not read to their end; each is a file on disk.
+UNREAD_MAX = 20
 # What a spreadsheet would take for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 TIMES = {"time_ms": "time", "first_ms": "first_time", "last_ms": "last_time"}
@@ -29,20 +33,31 @@ MEASURES = ("ran_ns", "waited_ns", "anon_kib", "file_kib", "usage_kib", "cpu_sha
 WHO = (identities.c.container_id.label("id"), identities.c.name, identities.c.image)
 WHEN = (cycles.c.seq, cycles.c.time_ms)
 
+# As on the page; then by rank.
+RANKING_ORDERS: dict[str, tuple[Any, ...]] = {
+    "rank": (),
+    "name": (func.lower(identities.c.name), identities.c.container_id),
+    "cpu": (containers.c.cpu_share.desc(),),
+    "memory": (containers.c.memory_share.desc(),),
+    "class": (containers.c["class"],),
+}
+
 Table = tuple[list[str], Iterable[Iterable[Any]]]
 
 blueprint = Blueprint("views", __name__, url_prefix="/api/v1/views")
 _turns = threading.BoundedSemaphore(AT_ONCE)
+_unread = threading.BoundedSemaphore(UNREAD_MAX)
 
 
 def _ranking(connection: Connection, run: Row) -> Table:
     cycle = queries.last_cycle(connection, run)
+    by_rank = (containers.c.rank.is_(None), containers.c.rank, containers.c.score.desc())
     query = (
         select(*WHEN, *WHO, *(containers.c[name] for name in MEASURES))
         .join(cycles, cycles.c.id == containers.c.cycle)
         .join(identities, identities.c.id == containers.c.identity)
         .where(containers.c.cycle == cycle.id)
-        .order_by(containers.c.rank.is_(None), containers.c.rank, containers.c.score.desc())
+        .order_by(*RANKING_ORDERS[selection.ranking_order()], *by_rank)
     )
     return _stream(connection, query)
 
@@ -108,8 +123,9 @@ def _gone(connection: Connection, run: Row) -> Table:
 
 def _runs(connection: Connection, _run: Row | None) -> Table:
     names = ("boot_id", "run_id", "host", "first_ms", "last_ms", "cycles", "finished")
-    query = select(*(runs.c[name] for name in names)).order_by(runs.c.last_ms.desc())
-    return _stream(connection, query)
+    query = select(*(runs.c[name] for name in names)).order_by(runs.c.id.desc())
+    host = request.args.get("host")
+    return _stream(connection, query.where(runs.c.host == host) if host else query)
 
 
 VIEWS: dict[str, Callable[[Connection, Row], Table]] = {
@@ -127,43 +143,56 @@ VIEWS: dict[str, Callable[[Connection, Row], Table]] = {
 def export(view: str, kind: str) -> ResponseReturnValue:
     if view not in VIEWS:
         abort(404, f"no such view; there are {', '.join(VIEWS)}")
-    turn = _Turn()
-    try:
-        connection = turn.connect()
+    write = _csv if kind == "csv" else _json
+    with _turn() as connection:
         run = selection.chosen_run(connection)
         table = VIEWS[view](connection, run) if run or view == "runs" else ([], [])
-    except BaseException:
-        turn.end()
-        raise
-    text = _csv(*table) if kind == "csv" else _json(*table)
-    mimetype = "text/csv" if kind == "csv" else "application/json"
-    response = Response(turn.until_read(text), mimetype=mimetype)
-    # A reader that goes away before the first line never starts the generator.
-    response.call_on_close(turn.end)
+        file = _File(write(*table))
+    # The server sends a file by itself: a reader that takes its time, or none of it, holds neither
+    # a thread nor the state of the database that it reads.
+    response = Response(wrap_file(request.environ, file), direct_passthrough=True,
+                        mimetype="text/csv" if kind == "csv" else "application/json")
+    response.call_on_close(file.close)
+    response.content_length = file.length
     response.headers["Content-Disposition"] = f'attachment; filename="{view}.{kind}"'
     response.cache_control.no_store = True
     return response
 
 
-class _Turn:
-    """One of the AT_ONCE readers of a table, with its connection; 503 when they are all taken."""
+@contextmanager
+def _turn() -> Iterator[Connection]:
+    """A connection for one of the AT_ONCE tables; 503 when they are all being written."""
+    if not _turns.acquire(blocking=False):
+        abort(503, f"{AT_ONCE} tables are being written; try again")
+    try:
+        with current_app.extensions["pygraph"].store.reader.connect() as connection:
+            yield connection
+    finally:
+        _turns.release()
 
-    def __init__(self) -> None:
-        if not _turns.acquire(blocking=False):
-            abort(503, f"{AT_ONCE} tables are being read; try again")
-        self._stack = ExitStack()
-        self._stack.callback(_turns.release)
 
-    def connect(self) -> Connection:
-        reader = current_app.extensions["pygraph"].store.reader
-        return self._stack.enter_context(reader.connect())
+class _File:
+    """A written table, gone when it is read or dropped; 503 while there are UNREAD_MAX of them."""
 
-    def until_read(self, text: Iterator[str]) -> Iterator[str]:
-        with self._stack:
-            yield from text
+    def __init__(self, text: Iterable[str]) -> None:
+        self.file: IO[bytes] | None = None
+        file = tempfile.TemporaryFile()
+        if not _unread.acquire(blocking=False):
+            file.close()
+            abort(503, f"{UNREAD_MAX} tables are not read to their end; try again")
+        self.file = file
+        for part in text:
+            self.file.write(part.encode())
+        self.length = self.file.tell()
+        self.file.seek(0)
+        self.read, self.seek, self.tell = self.file.read, self.file.seek, self.file.tell
 
-    def end(self) -> None:
-        self._stack.close()
+    def close(self) -> None:
+        if self.file is not None and not self.file.closed:
+            self.file.close()
+            _unread.release()
+
+    __del__ = close
 
 
 def _stream(connection: Connection, query: Any) -> Table:

@@ -29,6 +29,7 @@ from conftest import fill
 from pygraph.display import visible
 from pygraph.graphs import GRAPH_NAMES
 from pygraph.ingest import check_cycle
+from pygraph.pages import RUNS_SHOWN
 from pygraph.store import Store, insert_cycle
 from records import INTERVAL_MS, container, cycle, gone
 from test_server import PACKAGE, free_port, wait_for
@@ -205,6 +206,29 @@ def test_choose_a_run(browser: WebDriver, lab: str) -> None:
     assert "in-older" not in texts(browser, ".ranking .name")
 
 
+def test_the_chooser_follows(browser: WebDriver, start: Start, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.write() as connection:
+        for index in range(RUNS_SHOWN + 5):
+            host = "lab-1" if index < RUNS_SHOWN + 3 else "lab-2"
+            record = cycle(1, run_id=f"run-{index}", host=host, containers=[
+                container(1, name=f"on-{host}")])
+            insert_cycle(connection, check_cycle(record))
+    store.close()
+    base = start(tmp_path)
+    show(browser, base)
+    send(base, cycle(1, run_id="just-begun", host="lab-1"))
+    wait(lambda: browser.find_elements(By.CSS_SELECTOR, "#run [value=just-begun]"), "the new run")
+    # The run that is shown is chosen, however old it is.
+    show(browser, f"{base}/?run_id=run-0")
+    assert Select(browser.find_element(By.ID, "run")).first_selected_option.get_attribute(
+        "value") == "run-0"
+    Select(browser.find_element(By.ID, "host")).select_by_value("lab-2")
+    browser.find_element(By.CSS_SELECTOR, "#chooser button").click()
+    wait(lambda: query(browser) == {"host": "lab-2"}, "the other host")
+    wait(lambda: texts(browser, ".ranking .name") == ["on-lab-2"], "its newest run")
+
+
 def test_sort_with_the_keyboard(browser: WebDriver, lab: str) -> None:
     show(browser, lab)
     ranked = texts(browser, ".ranking .name")
@@ -283,6 +307,62 @@ def test_lives_without_reload(browser: WebDriver, lab: str) -> None:
     wait(lambda: "just-went" in texts(browser, "#gone .name"), "the container that went")
     wait(lambda: is_drawn(browser), "the charts")
     assert browser.execute_script("return window.same")
+
+
+def test_a_reader_is_left_alone(browser: WebDriver, start: Start, tmp_path: Path) -> None:
+    base = start(tmp_path)
+
+    def cycle_of(seq: int) -> dict[str, Any]:
+        return cycle(seq, containers=[container(1, name=f"in-{seq}")])
+
+    def names() -> list[str]:
+        return texts(browser, ".ranking .name")
+
+    send(base, cycle_of(1))
+    show(browser, base)
+    for seq, place in enumerate(("ranking-csv", "picture-cpu-svg", "gone-json"), start=2):
+        browser.execute_script("document.getElementById(arguments[0]).focus()", place)
+        send(base, cycle_of(seq))
+        wait(lambda: names() == [f"in-{seq}"], "the new cycle")
+        assert browser.switch_to.active_element.get_attribute("id") == place
+    browser.execute_script("""
+        getSelection().selectAllChildren(document.querySelector(".ranking .name"))""")
+    send(base, cycle_of(5))
+    time.sleep(5)
+    assert names() == ["in-4"]
+    assert browser.execute_script("return getSelection().toString()") == "in-4"
+    browser.execute_script("getSelection().removeAllRanges()")
+    wait(lambda: names() == ["in-5"], "what came meanwhile")
+    pause = browser.find_element(By.ID, "pause")
+    pause.click()
+    assert pause.get_attribute("aria-pressed") == "true"
+    send(base, cycle_of(6))
+    time.sleep(5)
+    assert names() == ["in-5"]
+    picture(browser, "paused")
+    pause.send_keys(Keys.SPACE)
+    assert pause.get_attribute("aria-pressed") == "false"
+    wait(lambda: names() == ["in-6"], "it goes on")
+
+
+def test_a_wrong_search_is_told_from_a_server_that_is_gone(browser: WebDriver, lab: str) -> None:
+    show(browser, lab)
+    field = browser.find_element(By.CSS_SELECTOR, "#search [name=freed]")
+    for wrong in ("1.5", "-5"):
+        field.send_keys(wrong)
+        time.sleep(1)
+        assert query(browser) == {}
+        assert browser.find_element(By.ID, "connection").text == ""
+        field.clear()
+    field.send_keys("1e2")
+    wait(lambda: query(browser) == {"freed": "100"}, "a hundred MiB")
+    wait(lambda: set(texts(browser, ".removals .image")) == {"cmgr/ram-high:1"}, "its answer")
+    browser.execute_script("history.pushState(null, '', '?order=size')")
+    wait(lambda: "order must be one of" in browser.find_element(By.ID, "connection").text, "why")
+    browser.execute_script("history.pushState(null, '', '/')")
+    wait(lambda: browser.find_element(By.ID, "connection").text == "", "an answer")
+    # The browser has complained of the wrong one.
+    assert all("400" in entry["message"] for entry in browser.get_log("browser"))
 
 
 @pytest.mark.parametrize("width", [360, 768])

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from pygraph import create_app
 from pygraph.graphs import GRAPH_NAMES
+from pygraph.limits import TookTooLong, at_most
 from pygraph.views import VIEWS
 from records import Lab, cycle
 
@@ -78,6 +79,18 @@ def test_says_what_sqlite_says(url: str, tmp_path: Path) -> None:
     again = create_app(tmp_path / "three", url)
     assert again.test_client().get("/api/v1/runs").get_json()[0]["cycles"] == 200
     again.extensions["pygraph"].close()
+
+
+def test_a_search_that_takes_too_long_is_given_up(url: str, tmp_path: Path) -> None:
+    app = create_app(tmp_path, url)
+    with app.extensions["pygraph"].store.reader.connect() as connection:
+        with at_most(connection, 30):
+            connection.exec_driver_sql("SELECT 1")
+        with pytest.raises(TookTooLong), at_most(connection, 0.1):
+            connection.exec_driver_sql("SELECT pg_sleep(30)")
+        connection.rollback()
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "0"
+    app.extensions["pygraph"].close()
 
 
 def test_stores_once_under_eight_threads(url: str, tmp_path: Path) -> None:

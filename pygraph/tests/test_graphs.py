@@ -1,19 +1,24 @@
 import io
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from matplotlib.dates import date2num
+from matplotlib.figure import Figure
 from PIL import Image
 
-from pygraph import graphs, series
+from pygraph import charts, graphs, series
 from pygraph.graphs import GRAPH_NAMES
 from pygraph.queries import find_run
+from pygraph.timestamps import to_datetime
 from records import BOOT_ID, RUN_ID, container, cycle
 
 KEY = {"boot_id": BOOT_ID, "run_id": RUN_ID}
@@ -104,6 +109,37 @@ def test_drawings_are_cached(filled: Filled, monkeypatch: pytest.MonkeyPatch) ->
     assert calls == ["cpu"]
 
 
+def test_only_so_many_are_drawn_at_once(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, go = filled(5), threading.Event()
+    assert client.get("/graphs/freed.png").status_code == 200
+    draw = graphs._draw
+    monkeypatch.setattr(graphs, "_draw", lambda *args: go.wait(DEADLINE_S) and draw(*args))
+    with ThreadPoolExecutor(graphs.AT_ONCE) as pool:
+        slow = [pool.submit(client.application.test_client().get, f"/graphs/{name}.png")
+                for name in GRAPH_NAMES[:graphs.AT_ONCE]]
+        gallery = client.application.extensions["pygraph"].gallery
+        wait_until(lambda: gallery._turns._value == 0)
+        answer = client.get("/graphs/cost.png")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        # What is drawn already waits for nobody.
+        assert client.get("/graphs/freed.png").status_code == 200
+        go.set()
+        assert [one.result().status_code for one in slow] == [200] * graphs.AT_ONCE
+    assert client.get("/graphs/cost.png").status_code == 200
+
+
+def test_a_picture_of_another_process_is_another(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = filled(5)
+    tag = client.get("/graphs/cpu.png").headers["ETag"]
+    assert RUN_ID in tag
+    monkeypatch.setattr(graphs, "PROCESS", "later")
+    assert client.get("/graphs/cpu.png", headers={"If-None-Match": tag}).status_code == 200
+
+
 def test_finish_draws_the_files(filled: Filled, data_dir: Path) -> None:
     client = filled(20)
     answer = client.post("/api/v1/finish", json=KEY)
@@ -164,6 +200,42 @@ def test_finish_survives_a_restart(
     wait_until(lambda: drawn(client) == list(GRAPH_NAMES))
 
 
+def test_a_graph_that_fails_is_not_tried_at_each_record(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, calls = filled(5), []
+    draw = graphs._draw
+
+    def fail(store: object, name: str, *rest: object) -> dict[str, bytes]:
+        calls.append(name)
+        if name == "cpu":
+            raise ValueError("no CPU")
+        return draw(store, name, *rest)
+
+    monkeypatch.setattr(graphs, "_draw", fail)
+    client.post("/api/v1/finish", json=KEY)
+    wait_until(lambda: len(drawn(client)) == len(GRAPH_NAMES) - 1)
+    for seq in range(1, 4):
+        client.post("/api/v1/cycles", json=cycle(seq, run_id="other", final=seq == 3))
+    wait_until(lambda: len(drawn(client)) == len(GRAPH_NAMES) - 1)
+    assert calls.count("cpu") == 2
+    monkeypatch.setattr(graphs, "_draw", draw)
+    check_png(client.get(f"/graphs/cpu.png?run_id={RUN_ID}").data)
+
+
+def test_the_worker_outlives_what_fails(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = filled(5)
+    store, failed = client.application.extensions["pygraph"].store, []
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "roll_up", lambda: failed.append(1) or 1 / 0)
+        client.post("/api/v1/cycles", json=cycle(6))
+        wait_until(lambda: bool(failed))
+    client.post("/api/v1/finish", json=KEY)
+    wait_until(lambda: drawn(client) == list(GRAPH_NAMES))
+
+
 def test_a_lost_file_is_drawn_on_demand(filled: Filled, data_dir: Path) -> None:
     client = filled(5)
     client.post("/api/v1/finish", json=KEY)
@@ -190,7 +262,10 @@ def test_thousands_of_cycles_become_a_few_points(filled: Filled) -> None:
     with store.reader.connect() as connection:
         run = find_run(connection)
         line = series.timeline(connection, run, 400)
-        cpu = series.by_container(connection, run, line, series.CPU)
+        (cpu,) = series.by_container(connection, run, line, series.CPU)
+        both = series.by_container(connection, run, line, series.CPU, series.MEMORY)
+        assert both[0] == cpu
+        assert both[1:] == series.by_container(connection, run, line, series.MEMORY)
         total = sum(sum(values) for values in zip(*(one.first for one in cpu)))
     assert 100 < len(line.times_ms) <= 400
     assert line.bucket_ms == 180_000
@@ -198,6 +273,21 @@ def test_thousands_of_cycles_become_a_few_points(filled: Filled) -> None:
     assert len(cpu) == series.TOP_SERIES + 1
     assert cpu[-1].is_rest
     assert 0 < total / len(line.times_ms) <= 1
+
+
+def test_the_most_removals_are_marked(filled: Filled) -> None:
+    client = filled(5000)
+    with client.application.extensions["pygraph"].store.reader.connect() as connection:
+        run = find_run(connection)
+        time = series.timeline(connection, run, charts.POINTS)
+    removed = time.sums["removed"]
+    assert sum(count > 0 for count in removed) > charts.MARKS
+    marks = charts._removal_marks(Figure().subplots(), time, [0.0] * len(removed))
+    assert len(marks.get_offsets()) == charts.MARKS
+    places = [mark for mark in marks.get_offsets()[:, 0]]
+    marked = [count for count, edge in zip(removed, time.times_ms)
+              if any(abs(place - date2num(to_datetime(edge))) < 1e-9 for place in places)]
+    assert len(marked) == charts.MARKS and min(marked) >= sorted(removed)[-charts.MARKS]
 
 
 def test_memory_stays_flat_without_pyplot(filled: Filled) -> None:

@@ -70,6 +70,7 @@ def test_ignores_unknown_fields(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path,value", [
     (["no_removal"], "the reading is partial"),
+    (["interval_ms"], 400 * 86_400_000),
     (["containers", 0, "rank"], None),
     (["containers", 0, "margin"], None),
     (["containers", 0, "cpu_share"], 1),
@@ -185,6 +186,22 @@ def test_refuses_a_number_beyond_double(client: FlaskClient) -> None:
     assert answer.get_json()["field"] == "containers[0].score"
 
 
+def test_says_in_its_log_what_it_refuses(
+    client: FlaskClient, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.post(URL, json=change(full_record(), ["seq"], 0))
+    client.post(URL, json={"boot_id": "a", "run_id": "\n\x1b[31mforged"})
+    client.post(URL, data=b"x" * 5000 + b"\n", content_type="application/json")
+    client.post(URL, data=b" " * (BODY_MAX_BYTES + 1), content_type="application/json")
+    client.application.config["TOKEN"] = "s3cret"
+    client.post(URL, json=full_record())
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    for line, word in zip(said, ("status=400 field=seq reason='must be from 1", "field=run_id",
+                                 "field=body", "status=413", "status=401"), strict=True):
+        assert word in line and "result=refused" in line
+        assert line.isprintable() and len(line) < 500 and "s3cret" not in line
+
+
 def test_refuses_another_content_type(client: FlaskClient) -> None:
     answer = client.post(URL, data=json.dumps(full_record()), content_type="text/plain")
     assert answer.status_code == 415
@@ -263,7 +280,9 @@ def test_a_token_is_asked_for(data_dir: Path, header: str | None) -> None:
     app.extensions["pygraph"].close()
 
 
-def test_a_full_disk_is_an_answer(app: Flask, data_dir: Path) -> None:
+def test_a_full_disk_is_an_answer(
+    app: Flask, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     # A database that may not grow is what a full disk looks like to SQLite.
     event.listen(
         app.extensions["pygraph"].store.reader,
@@ -273,5 +292,7 @@ def test_a_full_disk_is_an_answer(app: Flask, data_dir: Path) -> None:
     long = [container(index, reason="r" * 4000) for index in range(50)]
     answer = app.test_client().post(URL, json=cycle(containers=long))
     assert answer.status_code == 503
-    assert "full" in answer.get_json()["error"]
+    assert answer.get_json() == {"error": "the database is unavailable"}
+    # What it says is for the log.
+    assert "full" in caplog.text
     assert rows(data_dir, "SELECT count(*) FROM cycles") == [(0,)]

@@ -89,6 +89,14 @@ def test_the_newest_removal_of_a_container_freed_it(client: FlaskClient, data_di
     assert rows(data_dir, "SELECT freed_kib FROM removals ORDER BY time_ms") == [(0,), (9,)]
 
 
+def test_a_host_may_have_slept_meanwhile(client: FlaskClient, data_dir: Path) -> None:
+    died = [gone(1, removed=True, freed_kib=9)]
+    send(client, cycle(1, containers=[victim(1, "removed")]),
+         cycle(2, time="2025-03-31T12:00:00.000Z", interval_ms=59 * 86_400_000, containers=[],
+               gone=died))
+    assert rows(data_dir, "SELECT freed_kib FROM removals") == [(9,)]
+
+
 def test_a_pause_frees_no_memory(client: FlaskClient, data_dir: Path) -> None:
     send(client, cycle(1, containers=[victim(1, "paused")]),
          cycle(2, containers=[], gone=[gone(1, removed=True, freed_kib=9)]))
@@ -114,6 +122,17 @@ def test_an_unknown_outcome_is_told_as_such(client: FlaskClient, data_dir: Path)
     assert "unknown" in page and "not known" in page
     send(client, cycle(2, containers=[victim(1, "unknown: Connection reset by peer")]))
     assert client.get("/").get_data(as_text=True).count("not known") > page.count("not known")
+
+
+def test_what_no_record_will_tell_is_unknown(client: FlaskClient) -> None:
+    send(client, cycle(1, containers=[victim(1, "pending")]))
+    assert "pending" in client.get("/").get_data(as_text=True)
+    # The next run of this host begins; that of another host changes nothing.
+    send(client, cycle(1, run_id="elsewhere", host="other"))
+    assert "pending" in client.get("/?run_id=run-1").get_data(as_text=True)
+    send(client, cycle(1, run_id="next"))
+    page = client.get("/?run_id=run-1").get_data(as_text=True)
+    assert "pending" not in page and page.count(">unknown<") == 2
 
 
 def test_what_is_gone_already_is_not_our_removal(client: FlaskClient, data_dir: Path) -> None:

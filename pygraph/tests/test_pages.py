@@ -1,13 +1,17 @@
 import html
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import lines, pages
+from pygraph import graphs, lines, pages, queries, store
 from pygraph.display import duration, kib, percent, points, span, visible
+from pygraph.ingest import check_cycle
+from pygraph.store import insert_cycle
 from records import container, cycle, gone
 
 Filled = Callable[[int], FlaskClient]
@@ -37,8 +41,8 @@ def test_unknown_run(client: FlaskClient) -> None:
 
 
 def test_runs_newest_first(client: FlaskClient) -> None:
-    post(client, cycle(7, run_id="newer"))
     post(client, cycle(2, run_id="older"))
+    post(client, cycle(7, run_id="newer"))
     post(client, cycle(1, run_id="older"))
     answer = client.get("/api/v1/runs").get_json()
     assert [run["run_id"] for run in answer] == ["newer", "older"]
@@ -49,9 +53,35 @@ def test_runs_newest_first(client: FlaskClient) -> None:
     }
 
 
+def test_many_runs(client: FlaskClient, data_dir: Path) -> None:
+    store = client.application.extensions["pygraph"].store
+    count = pages.RUNS_LISTED + 5
+    with store.write() as connection:
+        for index in range(count):
+            insert_cycle(connection, check_cycle(cycle(1, run_id=f"run-{index}", final=True)))
+    answer = client.get("/api/v1/runs").get_json()
+    assert [run["run_id"] for run in answer][:2] == [f"run-{count - 1}", f"run-{count - 2}"]
+    assert len(answer) == pages.RUNS_LISTED
+    assert len(client.get("/api/v1/views/runs.json").get_json()) == count
+    with store.reader.connect() as connection:
+        assert len(queries.undrawn_runs(connection, 12)) == count
+    # What is asked at each record, and at each page, finds its rows in indexes.
+    for query, index in (
+        ("SELECT count(*) FROM graphs WHERE run = 1 AND cycles = 1", "graphs_by_run"),
+        ("SELECT max(id) FROM runs WHERE host = 'x'", "runs_by_host"),
+        ("SELECT 1 FROM removals WHERE run = 1 ORDER BY freed_kib DESC, time_ms DESC, cycle DESC,"
+         " position DESC LIMIT 1", "removals_by_memory"),
+        ("SELECT 1 FROM removals WHERE run = 1 ORDER BY freed_ns DESC, time_ms DESC, cycle DESC,"
+         " position DESC LIMIT 1", "removals_by_cpu"),
+    ):
+        with closing(sqlite3.connect(data_dir / "pygraph.sqlite3")) as connection:
+            plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}"))
+        assert index in plan and "TEMP B-TREE" not in plan, plan
+
+
 def test_chosen_run(client: FlaskClient) -> None:
-    post(client, cycle(2, run_id="newer", containers=[container(1, name="in-newer")]))
     post(client, cycle(1, run_id="older", containers=[container(2, name="in-older")]))
+    post(client, cycle(2, run_id="newer", containers=[container(1, name="in-newer")]))
     assert "in-newer" in client.get("/").text
     chosen = client.get("/?run_id=older").text
     assert "in-older" in chosen and "in-newer" not in chosen
@@ -131,14 +161,50 @@ def test_page_is_not_sent_twice(filled: Filled) -> None:
     assert client.get("/?run_id=run-1").headers["ETag"] != client.get("/").headers["ETag"]
 
 
+def test_page_changes_when_a_graph_is_drawn(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs.Worker, "wake", lambda self: None)
+    client = filled(3)
+    client.post("/api/v1/finish", json={key: cycle()[key] for key in ("boot_id", "run_id")})
+    page = client.get("/")
+    for name in graphs.GRAPH_NAMES:
+        assert "being drawn" in page.text
+        assert client.get(f"/graphs/{name}.png").status_code == 200
+        page = client.get("/", headers={"If-None-Match": page.headers["ETag"]})
+        assert page.status_code == 200
+    assert "being drawn" not in page.text
+
+
 @pytest.mark.parametrize("age_ms,state", [(5_000, "live"), (31_000, "silent")])
 def test_state(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, age_ms: int, state: str
 ) -> None:
-    post(client, cycle(1))
-    last_ms = 1_738_324_810_000
-    monkeypatch.setattr(pages, "now_ms", lambda: last_ms + age_ms)
+    monkeypatch.setattr(store, "now_ms", lambda: 1_000_000)
+    # Whatever the host's clock says.
+    post(client, cycle(1, time="2099-01-01T00:00:00.000Z"))
+    monkeypatch.setattr(pages, "now_ms", lambda: 1_000_000 + age_ms)
     assert f'class="state state-{state}"' in client.get("/").text
+
+
+def test_the_page_follows_a_clock_that_is_set_back(client: FlaskClient) -> None:
+    post(client, cycle(1, time="2099-01-01T00:00:00.000Z"))
+    post(client, cycle(2, containers=[container(1, name="now-here")]))
+    text = client.get("/").text
+    assert "now-here" in text and "number 2" in text and "state-live" in text
+    body = client.get("/api/v1/charts").get_json()
+    assert body["times_ms"] == [1_738_324_820_000]
+    post(client, cycle(3, run_id="next", containers=[container(1, name="in-next")]))
+    assert "in-next" in client.get("/").text
+
+
+def test_the_newest_run_stays_while_others_send(client: FlaskClient) -> None:
+    post(client, cycle(1, run_id="one", host="lab-1", containers=[container(1, name="in-one")]))
+    post(client, cycle(1, run_id="two", host="lab-2", containers=[container(1, name="in-two")]))
+    for seq in range(2, 5):
+        post(client, cycle(seq, run_id="one", host="lab-1"))
+        assert "in-two" in client.get("/").text
+    assert client.get("/metrics").text.count("cmgr_cycle_timestamp_seconds{") == 2
 
 
 def test_state_finished(client: FlaskClient) -> None:
@@ -159,6 +225,20 @@ def test_charts_are_bounded(filled: Filled, query: str, span_ms: int) -> None:
         assert {len(line["values"]) for line in drawn} == {length}
     covered = body["times_ms"][-1] - body["start_ms"]
     assert span_ms <= covered <= span_ms + body["bucket_ms"]
+
+
+def test_charts_are_made_once(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, made = filled(5), []
+    inner = lines._answer
+    monkeypatch.setattr(lines, "_answer", lambda *args: made.append(1) or inner(*args))
+    first = client.get("/api/v1/charts")
+    assert client.get("/api/v1/charts").data == first.data and len(made) == 1
+    post(client, cycle(6))
+    assert client.get("/api/v1/charts").get_json()["times_ms"][-1] == 1_738_324_860_000
+    for end in range(2 * lines.ANSWERS):
+        assert client.get(f"/api/v1/charts?from={1_738_324_800_000 + end}").status_code == 200
+    answers = client.application.extensions["pygraph"].answers
+    assert 1 <= len(answers) <= lines.ANSWERS
 
 
 def test_chart_library_is_debians() -> None:

@@ -8,16 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder
 
 from conftest import fill
-from records import RUN_ID, cycle
+from pygraph import create_app
+from pygraph.__main__ import THREADS
+from pygraph.ingest import check_cycle
+from pygraph.store import Store
+from records import RUN_ID, container, cycle
 from test_server import PACKAGE, free_port, wait_for
 
 SLOW = 150
@@ -67,7 +72,8 @@ def test_path_traversal_finds_nothing(client: FlaskClient, data_dir: Path) -> No
     before, stored = files(data_dir), dump(data_dir)
     for text in TRAVERSALS:
         for place in PLACES:
-            answer = client.get(place.format(text))
+            # The client would take the first part of //etc/passwd for the host.
+            answer = client.get(place.format(text), headers={"Host": "localhost"})
             assert answer.status_code in (301, 308, 404), (place, text)
             assert b"root:" not in answer.data
     for run_id in TRAVERSALS[:-2]:
@@ -95,25 +101,82 @@ def test_every_answer_has_a_strict_policy(client: FlaskClient, path: str) -> Non
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    fill(tmp_path, 3000)
+@pytest.mark.parametrize("host", [
+    "localhost", "LocalHost:8000", "localhost.", "127.0.0.1", "192.0.2.7:8000", "[::1]", "[::1]:80",
+    "pygraph:8000", "logs.example.org", "logs.example.org:443", None,
+])
+def test_served_by_its_own_names(data_dir: Path, host: str | None) -> None:
+    app = create_app(data_dir, hosts=["logs.example.org"])
+    environ = {} if host is None else {"HTTP_HOST": host}
+    builder = EnvironBuilder("/healthz").get_environ()
+    builder.pop("HTTP_HOST")
+    with app.request_context({**builder, **environ}):
+        assert app.full_dispatch_request().status_code == 200
+    app.extensions["pygraph"].close()
+
+
+@pytest.mark.parametrize("host", [
+    "evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example",
+    "logs.example.org", "[::1].evil.example", "[evil]", "", ":80", "127.0.0.1:80:80",
+])
+def test_another_name_is_not_served(client: FlaskClient, data_dir: Path, host: str) -> None:
+    before = dump(data_dir)
+    for path in ("/", "/graphs/memory.png", "/metrics", "/api/v1/runs"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 421 and "PYGRAPH_HOSTS" in answer.text
+    answer = client.post("/api/v1/cycles", json=cycle(), headers={"Host": host})
+    assert answer.status_code == 421 and "PYGRAPH_HOSTS" in answer.get_json()["error"]
+    assert dump(data_dir) == before
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[int]:
     port = free_port()
-    environ = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYGRAPH_DATA": str(tmp_path),
+    environ = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYGRAPH_DATA": str(folder),
                "PYGRAPH_PORT": str(port)}
     with subprocess.Popen([sys.executable, "-m", "pygraph"], env=environ,
                           stderr=subprocess.DEVNULL) as server:
-        wait_for(f"http://127.0.0.1:{port}/healthz", server)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/healthz", server)
+            yield port
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    fill(tmp_path, 3000)
+    with serve(tmp_path) as port:
         yield port
-        server.terminate()
+
+
+def test_one_that_does_not_read_holds_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rows = [container(index, decision="remove", outcome="removed", reason="r" * 4000)
+            for index in range(5000)]
+    store.add_cycle(check_cycle(cycle(containers=rows)))
+    store.close()
+    with serve(tmp_path) as port, ExitStack() as stack:
+        ask = b"GET /api/v1/views/removals.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        for _ in range(THREADS):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            # Twice in one packet: the second would wait for the first to be read.
+            one.sendall(ask * 2)
+            assert one.recv(12) == b"HTTP/1.1 200"
+        # A thread that waits for a reader waits for ever.
+        for path in ("/healthz", "/"):
+            assert urlopen(f"http://127.0.0.1:{port}{path}", timeout=30).status == 200
+        url = f"http://127.0.0.1:{port}/api/v1/views/removals.json"
+        with urlopen(url, timeout=30) as answer:
+            assert len(answer.read()) == int(answer.headers["Content-Length"]) > 16 * 1024 * 1024
 
 
 def test_slow_clients_keep_nobody_waiting(port: int) -> None:
     base = f"http://127.0.0.1:{port}"
     starts = (
-        b"POST /api/v1/cycles HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{",
+        b"POST /api/v1/cycles HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{",
         b"GET / HTTP/1.1\r\nHo",
-        b"GET /api/v1/views/removals.json HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/views/removals.json HTTP/1.1\r\nHost: localhost\r\n\r\n",
     )
     with ExitStack() as stack:
         slow = []

@@ -16,7 +16,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from pygraph.__main__ import read_settings
+from pygraph import BODY_MAX_BYTES
+from pygraph.__main__ import BODY_READ_MAX_BYTES, read_settings
 from records import cycle
 
 PACKAGE = Path(__file__).parents[1]
@@ -76,7 +77,8 @@ def test_serves_stops_and_keeps(start_server: Start, tmp_path: Path) -> None:
         server = start_server(PYGRAPH_PORT=str(port))
         wait_for(f"{base}/healthz", server)
         assert post(f"{base}/api/v1/cycles", json.dumps(cycle()).encode()) == expected
-        assert post(f"{base}/api/v1/cycles", b" " * (17 * 1024 * 1024)) == 413
+        for size in (BODY_MAX_BYTES + 1, BODY_READ_MAX_BYTES - 1):
+            assert post(f"{base}/api/v1/cycles", b" " * size) == 413
         stopped = time.monotonic()
         server.send_signal(signal.SIGTERM)
         assert server.wait(5) == 0
@@ -108,6 +110,7 @@ def test_stops_while_it_draws(start_server: Start) -> None:
     ({"PYGRAPH_PORT": "²"}, 2, "PYGRAPH_PORT"),
     ({"PYGRAPH_DATA": ""}, 2, "PYGRAPH_DATA"),
     ({"PYGRAPH_HOST": ""}, 2, "PYGRAPH_HOST"),
+    ({"PYGRAPH_HOSTS": "one.example, two.example:8000"}, 2, "two.example:8000"),
     ({"PYGRAPH_HOST": "192.0.2.1"}, 3, "192.0.2.1"),
     ({"PYGRAPH_HOST": "no such host"}, 3, "no such host"),
     ({"PYGRAPH_DATA": "/dev/null/data"}, 3, "/dev/null/data"),
@@ -145,3 +148,5 @@ def test_refuses_a_foreign_database(
 def test_defaults() -> None:
     settings = read_settings({})
     assert (str(settings.data), settings.host, settings.port) == ("/data", "127.0.0.1", 8000)
+    assert settings.hosts == ()
+    assert read_settings({"PYGRAPH_HOSTS": "a.example,B.example"}).hosts == ("a.example", "b.example")

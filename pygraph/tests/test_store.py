@@ -12,8 +12,9 @@ from pygraph.schema import CYCLE_SUMS, VERSION
 from pygraph.store import Store, StoreError
 
 OLD = {version: (Path(__file__).parent / f"version{version}.sql").read_text()
-       for version in (1, 2)}
+       for version in (1, 2, 3)}
 TABLES = ("runs", "cycles", "identities", "containers", "gone")
+INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY name"
 
 
 def table(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -57,8 +58,9 @@ def test_version_1_is_brought_up_to_date(old: Path, new: Path) -> None:
     for query in (
         f"SELECT id, {', '.join(CYCLE_SUMS)} FROM cycles",
         "SELECT * FROM removals ORDER BY cycle, position",
-        "SELECT * FROM runs",
+        "SELECT id, boot_id, run_id, host, first_ms, last_ms, cycles, finished, rolled_ms FROM runs",
         "SELECT name, sql IS NULL FROM sqlite_master WHERE type = 'table' ORDER BY name",
+        INDEXES,
     ):
         assert table(old, query) == table(new, query)
     assert table(old, "SELECT count(*), sum(freed_kib) > 0 FROM removals WHERE done")[0][1] == 1
@@ -82,10 +84,22 @@ def test_version_2_is_brought_up_to_date(new: Path, tmp_path: Path) -> None:
     for name in (*TABLES, "removals", "late"):
         columns = f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{name}') ORDER BY name"
         assert table(old, columns) == table(new, columns)
+    assert table(old, INDEXES) == table(new, INDEXES)
     # What was not told then is not known.
     assert table(old, "SELECT count(*) FROM gone WHERE freed_kib IS NOT NULL") == [(0,)]
     fill(old.parent, 3, run_id="after")
     assert table(old, "SELECT cycles FROM runs WHERE run_id = 'after'") == [(3,)]
+
+
+def test_version_3_is_brought_up_to_date(new: Path, tmp_path: Path) -> None:
+    old = make_old(new, tmp_path, 3, (*TABLES, "removals", "late"), "memory.png")
+    Store(old.parent).close()
+    assert table(old, "PRAGMA user_version") == [(VERSION,)]
+    assert table(old, INDEXES) == table(new, INDEXES)
+    for name in TABLES:
+        columns = f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{name}') ORDER BY name"
+        assert table(old, columns) == table(new, columns)
+    assert table(old, "SELECT received_ms = last_ms FROM runs") == [(1,)]
 
 
 def test_half_a_migration_is_none(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

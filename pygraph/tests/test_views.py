@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import queries
-from pygraph.views import AT_ONCE, VIEWS
+from pygraph import graphs, limits, queries, rollup, views
+from pygraph.views import AT_ONCE, UNREAD_MAX, VIEWS
 from records import BOOT_ID, Lab, container, cycle, gone
 
 Filled = Callable[[int], FlaskClient]
@@ -73,11 +73,19 @@ def test_history_is_of_the_range(filled: Filled) -> None:
 
 def test_only_so_many_exports_at_once(filled: Filled) -> None:
     client = filled(3)
-    held = [client.get("/api/v1/views/history.csv", buffered=False) for _ in range(AT_ONCE)]
+    for _ in range(AT_ONCE):
+        views._turns.acquire()
+    assert client.get("/api/v1/views/history.csv").status_code == 503
+    for _ in range(AT_ONCE):
+        views._turns.release()
+    held = [client.get("/api/v1/views/history.csv", buffered=False) for _ in range(UNREAD_MAX)]
+    assert [answer.status_code for answer in held] == [200] * UNREAD_MAX
     assert client.get("/api/v1/views/history.csv").status_code == 503
     for answer in held:
         answer.close()
+    del held, answer
     assert client.get("/api/v1/views/history.csv").status_code == 200
+    assert client.head("/api/v1/views/history.csv").status_code == 200
 
 
 def removed(index: int, **changes: Any) -> dict[str, Any]:
@@ -141,9 +149,14 @@ def test_bad_questions_are_refused(searched: FlaskClient, query: str) -> None:
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100])
-def test_search_in_pieces(filled: Filled, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+@pytest.mark.parametrize("order,beyond,name", [
+    ("newest", "before", "until"), ("oldest", "after", "since"),
+])
+def test_search_in_pieces(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, order: str, beyond: str, name: str, piece: int
+) -> None:
     client = filled(120)
-    path = "/?q=ram-high&page=2"
+    path = f"/?q=ram-high&page=2&order={order}"
 
     def results() -> str:
         text = client.get(path).text
@@ -154,9 +167,23 @@ def test_search_in_pieces(filled: Filled, monkeypatch: pytest.MonkeyPatch, piece
     assert results() == whole
     # Out of time after the first piece: what it found, and where it stopped.
     monkeypatch.setattr(queries, "SEARCH_S", -1.0)
-    path = "/?q=no+such"
-    assert "Nothing before 2025-01-31 12:" in results()
-    assert "until=2025-01-31T12%3A" in results()
+    for path in (f"/?q=no+such&order={order}", f"/?freed=999999&order={order}"):
+        assert f"Nothing {beyond} 2025-01-31 12:" in results()
+        assert f"{name}=2025-01-31T12%3A" in results()
+
+
+@pytest.mark.parametrize("order", ["memory", "cpu"])
+def test_a_search_that_takes_too_long_is_given_up(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    client = filled(120)
+    monkeypatch.setattr(limits, "INSTRUCTIONS", 10)
+    monkeypatch.setattr(queries, "SEARCH_MAX_S", 0.0)
+    answer = client.get(f"/?q=no+such&order={order}")
+    assert (answer.status_code, answer.mimetype) == (503, "text/plain")
+    assert "given up" in answer.text
+    monkeypatch.setattr(queries, "SEARCH_MAX_S", 60.0)
+    assert client.get(f"/?q=no+such&order={order}").status_code == 200
 
 
 def test_pages_of_removals(filled: Filled) -> None:
@@ -181,6 +208,8 @@ def test_runs_and_hosts_to_choose(client: FlaskClient) -> None:
     text = client.get("/?host=lab-1").text
     assert "on-lab-1" in text and "on-lab-2" not in text and "of-lab-2" not in text
     assert client.get("/?host=lab-9").status_code == 404
+    exported = client.get("/api/v1/views/runs.json?host=lab-1").get_json()
+    assert [row["run_id"] for row in exported] == ["of-lab-1"]
 
 
 @pytest.mark.parametrize("order,first", [
@@ -196,6 +225,9 @@ def test_ranking_in_another_order(client: FlaskClient, order: str, first: str) -
     names = [name for name in text.split('<bdi class="name"')[1:]]
     assert names[0].partition(">")[2].startswith(f"{first}<")
     assert ('class="cut"' in text) == (order == "rank")
+    shown = re.findall('<bdi class="name"[^>]*>([^<]*)<', text[:text.index('id="history"')])
+    exported = client.get(f"/api/v1/views/ranking.json?sort={order}").get_json()
+    assert [row["name"] for row in exported] == shown
     assert text.count("aria-sort=") == 1
 
 
@@ -236,6 +268,61 @@ def test_a_late_cycle_is_in_its_span(filled: Filled) -> None:
         pass
     body = client.get("/api/v1/charts?span=all").get_json()
     assert max(body["charts"]["freed"][1]["values"]) == 10**9
+
+
+def test_after_a_step_back_one_span_is_summed_again(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, summed = filled(5000), []
+    store = client.application.extensions["pygraph"].store
+    while store.roll_up():
+        pass
+    for name in ("_sum_cycles", "_sum_spans"):
+        inner = getattr(rollup, name)
+        monkeypatch.setattr(rollup, name, lambda connection, run, start_ms, inner=inner: (
+            summed.append(start_ms), inner(connection, run, start_ms)))
+    for seq in (5001, 5002):
+        late = cycle(seq, time=f"2025-01-31T12:00:1{seq - 5000}.000Z", containers=[
+            removed(9, usage_kib=10**9)])
+        post(client, late)
+    assert summed == [START_MS, START_MS] * 2
+    assert not store.roll_up()
+    with store.reader.connect() as connection:
+        spans = connection.exec_driver_sql(
+            f"SELECT freed_max_kib FROM spans WHERE start_ms = {START_MS}").scalars().all()
+    assert spans == [10**9] * 2
+
+
+def test_a_run_that_cannot_be_summed_up_stops_no_other(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs.Worker, "wake", lambda self: None)
+    store = client.application.extensions["pygraph"].store
+    less = {"total": 1, "free": 2**63 - 1, "available": 2**63 - 1}
+    for seq in range(1, 70):
+        for run_id in ("bad", "good"):
+            post(client, cycle(seq, run_id=run_id, memory_kib=less))
+    inner = rollup._sum_cycles
+    calls: list[str] = []
+
+    def fail(connection: Any, run: Any, start_ms: int) -> None:
+        calls.append(run.run_id)
+        inner(connection, run, 1 // (run.run_id == "good") * start_ms)
+
+    def rolled() -> dict[str, bool]:
+        while store.roll_up():
+            pass
+        with store.reader.connect() as connection:
+            return {run.run_id: run.rolled_ms + 600_000 > run.last_ms
+                    for run in queries.list_runs(connection)}
+
+    monkeypatch.setattr(rollup, "_sum_cycles", fail)
+    assert rolled() == {"bad": False, "good": True}
+    assert rolled() == {"bad": False, "good": True} and calls.count("bad") == 1
+    monkeypatch.setattr(rollup, "_sum_cycles", inner)
+    store._failed.clear()
+    assert rolled() == {"bad": True, "good": True}
+    assert client.get("/api/v1/charts?span=all").status_code == 200
 
 
 def test_metrics(client: FlaskClient) -> None:

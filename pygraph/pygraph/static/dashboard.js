@@ -11,6 +11,9 @@ const CHART_NAMES = ["run_id", "boot_id", "host", "span", "from", "to"];
 let pageTag = `"${document.body.dataset.tag}"`;
 let drawn = null;
 let turn = 0;
+let asking = new AbortController();
+let isAsking = false;
+let isPaused = false;
 
 const version = () => document.querySelector("[data-version]")?.dataset.version;
 const search = () => document.getElementById("search");
@@ -19,6 +22,8 @@ const search = () => document.getElementById("search");
 function showPictures() {
   for (const figure of document.querySelectorAll(".chart")) {
     const image = figure.querySelector(".canvas > img") || document.createElement("img");
+    // The server draws a few at once.
+    image.onerror ||= () => setTimeout(() => { image.src = image.src; }, PAUSE_MS);
     image.alt = figure.querySelector("h3").textContent;
     image.src = figure.querySelector("a").href;
     figure.classList.add("picture");
@@ -49,56 +54,93 @@ async function refreshCharts(force = false) {
   drawn = wanted;
 }
 
+// What somebody is about to copy.
+function holdsSelection(part) {
+  const selection = getSelection();
+  return !selection.isCollapsed && selection.containsNode(part, true);
+}
+
 // A choice that somebody has made, and not sent yet.
 function isTouched(form) {
   return [...form.querySelectorAll("option")].some((one) => one.selected !== one.defaultSelected);
 }
 
+// Whether all parts are those of the fresh page; a part with a selection is not touched.
 function swap(fresh) {
   // From no cycle to the first, or back: another page.
   if (!fresh.querySelector("[data-version]") !== !version()) {
     location.reload();
-    return;
+    return true;
   }
+  let isWhole = true;
   const focused = document.activeElement?.id;
   for (const part of document.querySelectorAll("[data-live]")) {
     const other = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
     const kept = part.id === "chooser"
       && (isTouched(part) || part.contains(document.activeElement));
-    if (other && !kept) {
-      part.replaceWith(document.adoptNode(other));
-    }
+    if (holdsSelection(part)) isWhole = false;
+    else if (other && !kept) part.replaceWith(document.adoptNode(other));
   }
   if (focused && document.activeElement?.id !== focused) {
     document.getElementById(focused)?.focus({ preventScroll: true });
   }
   document.title = fresh.title;
+  return isWhole;
+}
+
+// An error with what the server says, where it is for people.
+async function refusal(response) {
+  const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
+  const text = isText ? (await response.text()).trim().slice(0, 300) : "";
+  return Object.assign(new Error(`page: ${response.status}`), { text });
 }
 
 async function refresh() {
   const mine = ++turn;
-  const response = await fetch(location.href, { cache: "no-cache" });
-  if (!response.ok) throw new Error(`page: ${response.status}`);
+  asking.abort();
+  asking = new AbortController();
+  const response = await fetch(location.href, { cache: "no-cache", signal: asking.signal });
+  if (!response.ok) throw await refusal(response);
   const tag = response.headers.get("ETag");
   const text = await response.text();
   // The address has changed since: another answer is on its way.
   if (mine !== turn) return;
   if (tag !== pageTag) {
-    swap(new DOMParser().parseFromString(text, "text/html"));
-    pageTag = tag;
+    if (swap(new DOMParser().parseFromString(text, "text/html"))) pageTag = tag;
   }
   await refreshCharts();
 }
 
 async function refreshOrSay() {
   const status = document.getElementById("connection");
+  let said = "";
+  isAsking = true;
+  const answer = refresh();
+  const mine = turn;
   try {
-    await refresh();
-    if (status.textContent) status.textContent = "";
+    await answer;
   } catch (error) {
-    const text = "The server does not answer. What is shown is not up to date; trying again.";
-    if (status.textContent !== text) status.textContent = text;
+    if (error.name !== "AbortError") {
+      said = error.text
+        || "The server does not answer. What is shown is not up to date; trying again.";
+    }
   }
+  // Another question has taken its place.
+  if (mine !== turn) return;
+  isAsking = false;
+  if (status.textContent !== said) status.textContent = said;
+}
+
+function listenToPause() {
+  const button = document.getElementById("pause");
+  if (!button) return;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    isPaused = !isPaused;
+    button.setAttribute("aria-pressed", isPaused);
+    if (isPaused) asking.abort();
+    else refreshOrSay();
+  });
 }
 
 function goTo(query, replace = false) {
@@ -118,10 +160,14 @@ function change(values) {
 }
 
 function searchNow(replace) {
+  if (!search().checkValidity()) return null;
   const query = new URLSearchParams(location.search);
   for (const field of search().elements) {
     if (!field.name || field.type === "hidden") continue;
-    if (field.value && field.value !== "newest") query.set(field.name, field.value);
+    // 1e3 is a number, too.
+    const value = field.value && field.type === "number" ? String(field.valueAsNumber)
+      : field.value;
+    if (value && value !== "newest") query.set(field.name, value);
     else query.delete(field.name);
   }
   query.delete("page");
@@ -151,7 +197,13 @@ function listenToPage() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     refreshCharts(true).catch(() => {});
   });
-  document.getElementById("chooser")?.addEventListener("submit", (event) => {
+  // The chooser is swapped: these outlive it.
+  document.addEventListener("change", (event) => {
+    // A run is of one host.
+    if (event.target.id === "host") document.getElementById("run").value = "";
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "chooser") return;
     event.preventDefault();
     const query = new URLSearchParams();
     for (const [name, value] of new FormData(event.target)) if (value) query.set(name, value);
@@ -173,11 +225,13 @@ function listenToPage() {
 
 async function loop() {
   const started = performance.now();
-  if (!document.hidden) await refreshOrSay();
+  // What somebody has asked for is not asked for again meanwhile.
+  if (!document.hidden && !isPaused && !isAsking) await refreshOrSay();
   // A slow server is asked less often.
   setTimeout(loop, PAUSE_MS + 2 * (performance.now() - started));
 }
 
 listenToPage();
+listenToPause();
 listen(change);
 loop();
