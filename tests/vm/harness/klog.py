@@ -9,6 +9,10 @@ END = "cmgr-job: end"
 # With this word the guest looks for leaked memory too, and says what it found in the kernel log.
 LEAKS_WORD = "cmgr.leaks"
 NO_LEAKS = "cmgr-leaks: none"
+# With this word the OOM killer is wanted: each of its reports begins with a trace, so soon after its name.
+OOM_WORD = "cmgr.oom"
+OOM_REPORT = re.compile(r"invoked oom-killer: ")
+OOM_REPORT_LINES = 8
 
 SPLAT = re.compile(r"""
     WARNING: | \bBUG: | \bBUG\ [\w:-]+\ \( | kernel\ BUG\ at | Oops | Kernel\ panic | cut\ here
@@ -32,10 +36,20 @@ SPLAT = re.compile(r"""
 LOST_PATCH = re.compile(r"Oops: int3:|RIP: \S*:asm_exc_int3\b")
 
 
-def complaints(log: str, marks: Iterable[str] = (BEGIN, END)) -> list[str]:
+def _without_oom_traces(lines: list[str]) -> list[str]:
+    kept = list(lines)
+    for number, line in enumerate(lines):
+        if OOM_REPORT.search(line):
+            for trace in range(number, min(number + OOM_REPORT_LINES, len(lines))):
+                kept[trace] = kept[trace].replace("Call Trace:", "trace of the OOM killer")
+    return kept
+
+
+def complaints(log: str, marks: Iterable[str] = (BEGIN, END), oom: bool = False) -> list[str]:
     """The lines of a serial console's log that no healthy run has; a log without the marks of the
-    job was not complete, which is a complaint too."""
-    found = [f"kernel log: {line.strip()}" for line in log.splitlines() if SPLAT.search(line)]
+    job was not complete, which is a complaint too. With `oom`, the OOM killer is wanted."""
+    lines = _without_oom_traces(log.splitlines()) if oom else log.splitlines()
+    found = [f"kernel log: {line.strip()}" for line in lines if SPLAT.search(line)]
     for mark in marks:
         if mark not in log:
             found.append(f"kernel log: cannot be judged, it has no line '{mark}'")

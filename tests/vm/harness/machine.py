@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple
 
-from .klog import BEGIN, END, LEAKS_WORD, LOST_PATCH, NO_LEAKS, complaints
+from .klog import BEGIN, END, LEAKS_WORD, LOST_PATCH, NO_LEAKS, OOM_WORD, complaints
 from .root import SUITE, Root
 from .step import BUILD, LOGS, VERBOSE, Failure, say
 
@@ -182,8 +182,9 @@ class Machine:
         if len(text) != 2 or text[0] != "exit":
             raise Failure(f"guest: job {self.job} ended without a verdict; see {self.logs}")
         log = (self.logs / "console").read_text(encoding="utf-8", errors="replace")
-        leaks = [NO_LEAKS] if LEAKS_WORD in self.kernel_words.split() else []
-        found = complaints(log, [BEGIN, END, *leaks])
+        words = self.kernel_words.split()
+        leaks = [NO_LEAKS] if LEAKS_WORD in words else []
+        found = complaints(log, [BEGIN, END, *leaks], OOM_WORD in words)
         if found:
             raise Failure("\n".join([*found[:20], f"all of it is in {self.logs / 'console'}"]))
         return int(text[1])

@@ -8,6 +8,7 @@ from typing import Mapping, NamedTuple
 
 from . import kernels, modules
 from .kernels import Archive, Kernel
+from .klog import OOM_WORD
 from .machine import Machine
 from .product import product_disk
 from .root import Root, guest_root
@@ -34,7 +35,7 @@ KINDS = {
     "kernels": Kind(False, "", (PRESSURE,), ""),
     # A part of `make test`, which has 45 minutes: the account has 4 of its own on each kernel.
     "kernels-sample": Kind(True, "", (PRESSURE, "account"), ""),
-    "pressure": Kind(True, PRESSURE, (), "mem=512M"),
+    "pressure": Kind(True, PRESSURE, (), f"mem=512M {OOM_WORD}"),
 }
 
 

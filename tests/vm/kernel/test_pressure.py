@@ -13,7 +13,7 @@ from test_account import EXACT, EXACT_FEW
 SECONDS = int(guest.word("cmgr.pressure") or 600)
 WINDOW_S = 10
 STRESS = ["stress-ng", "--quiet", "--vm", "4", "--vm-bytes", "160%", "--vm-keep", "--fork", "2",
-          "--hdd", "1", "--hdd-bytes", "32M", "--temp-path", "/var/tmp", "--oomable",
+          "--hdd", "1", "--hdd-bytes", "32M", "--temp-path", "/var/tmp",
           "--timeout", str(3 * SECONDS + 600)]
 
 

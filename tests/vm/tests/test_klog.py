@@ -89,3 +89,18 @@ def test_emulators_fault_is_told_from_the_kernels() -> None:
     assert all(LOST_PATCH.search(line) for line in found)
     assert not [line for line in [*HEALTHY.splitlines(), *SPLATS] if LOST_PATCH.search(line)]
     assert SPLAT.search(found[0])
+
+
+OOM = """\
+[  343.223632] stress-ng-vm invoked oom-killer: gfp_mask=0x140cca, order=0, oom_score_adj=1000
+[  343.224962] CPU: 0 UID: 0 PID: 265 Comm: stress-ng-vm Not tainted 6.12.117+deb13-cloud-amd64 #1
+[  343.225804] Call Trace:
+[  343.225913]  <TASK>
+"""
+
+
+def test_the_oom_killer_is_a_complaint_where_it_is_not_wanted() -> None:
+    log = HEALTHY.replace(BEGIN, f"{BEGIN}\n{OOM}")
+    assert complaints(log) and not complaints(log, oom=True)
+    other = log.replace(END, f"[  400.1] Call Trace:\n{END}")
+    assert complaints(other, oom=True) == ["kernel log: [  400.1] Call Trace:"]
