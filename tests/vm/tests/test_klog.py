@@ -102,5 +102,5 @@ OOM = """\
 def test_the_oom_killer_is_a_complaint_where_it_is_not_wanted() -> None:
     log = HEALTHY.replace(BEGIN, f"{BEGIN}\n{OOM}")
     assert complaints(log) and not complaints(log, oom=True)
-    other = log.replace(END, f"[  400.1] Call Trace:\n{END}")
+    other = log + "[  400.1] Call Trace:\n"
     assert complaints(other, oom=True) == ["kernel log: [  400.1] Call Trace:"]
