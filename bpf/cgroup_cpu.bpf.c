@@ -83,7 +83,7 @@ int BPF_PROG(on_newtask, struct task_struct *task)
 SEC("tp_btf/sched_wakeup_new")
 int BPF_PROG(on_wakeup_new, struct task_struct *task)
 {
-	if (!find_mark(task))
+	if (!find_mark(task) && leads_to_first(task))
 		place_mark(task, 0, 0);
 	return 0;
 }

@@ -189,11 +189,16 @@ static __always_inline void free_mark(struct task_struct *task, struct mark *mar
 /* With the moves that are still to be charged; a mark that is there already does not know of them. */
 static __always_inline void move_to_storage(struct task_struct *task, struct mark *from)
 {
-	struct mark more = *from, *to;
+	struct mark more = *from, *to = bpf_task_storage_get(&more_marks, task, 0, 0);
 
-	to = bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!to || to->moves != from->moves)
-		count_lost(LOST_MOVE, 1);
+	if (to) {
+		if (from->moves != from->moves_done)
+			count_lost(LOST_MOVE, 1);
+	} else {
+		to = bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!to || to->moves != from->moves)
+			count_lost(LOST_MOVE, 1);
+	}
 	from->task = MARK_FREE;
 }
 
@@ -228,6 +233,8 @@ static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 	/* A switch or a flush may have come between. */
 	to->ran_ns += from->ran_ns - ran_ns;
 	to->waited_ns += from->waited_ns - waited_ns;
+	if ((__s32)(from->moves_done - to->moves_done) > 0)
+		to->moves_done = from->moves_done;
 	if (to->moves != from->moves)
 		count_lost(LOST_MOVE, 1);
 	from->task = MARK_FREE;

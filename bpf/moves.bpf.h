@@ -10,9 +10,11 @@
 #ifndef CMGR_MOVES_BPF_H
 #define CMGR_MOVES_BPF_H
 
-#define MAX_MOVES      1024
-#define MAX_TASK_MOVES 16 /* of one task between two charges */
-#define MAX_THREADS    4096
+#define MAX_MOVES   1024
+#define MAX_THREADS 4096
+#ifndef MAX_TASK_MOVES
+#define MAX_TASK_MOVES 128 /* of one task between two charges; tests take less */
+#endif
 
 struct move_key {
 	__u64 task;

@@ -124,14 +124,17 @@ static uint64_t doubt_ns(const struct account *account)
 	return (account->kernel_high_ns - account->kernel_low_ns) / 2;
 }
 
-/* What both have between two readings. Where these took so long that the bar tells nothing, neither do we. */
+/*
+ * What both have between two readings. Where these took so long that the bar tells nothing, neither does a
+ * line that meets it.
+ */
 static void tell_accounts(struct test *test, const char *what, const struct account *was,
 			  const struct account *now, uint64_t allowed_ns)
 {
 	uint64_t ours_ns = now->ours_ns - was->ours_ns, theirs_ns = kernel_ns(now) - kernel_ns(was);
 	uint64_t doubt = doubt_ns(was) + doubt_ns(now);
 
-	if (doubt <= allowed_ns) {
+	if (doubt <= allowed_ns || distance(ours_ns, theirs_ns) > allowed_ns + doubt) {
 		tell(test, what, ours_ns, theirs_ns, allowed_ns + doubt);
 		return;
 	}

@@ -18,7 +18,7 @@
 #define BURST_MS 50
 #define BURSTS	 20
 #define ENDS	 20
-#define MOVES	 40 /* more than are noted for a task that does not leave its CPU meanwhile */
+#define MOVES	 300 /* more than are noted for a task that does not leave its CPU meanwhile */
 #define TRIES	 10
 
 struct life {

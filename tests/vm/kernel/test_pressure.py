@@ -1,7 +1,6 @@
 """The BPF program in a guest that is short of memory; run with mem=512M, by its name alone."""
 
 import os
-import re
 import subprocess
 from pathlib import Path
 from typing import Iterator
@@ -43,26 +42,26 @@ def _reclaimed() -> int:
     return stat["pgsteal_kswapd"] + stat["pgsteal_direct"] + stat["pswpout"]
 
 
-def _account(program: Path, windows: int) -> str:
-    out = subprocess.run([program, "--seconds", str(WINDOW_S), "--windows", str(windows), "all"],
-                         text=True, check=False, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, timeout=3 * SECONDS).stdout
-    print(out)
-    return out
+def _account(program: Path, windows: int) -> tuple[int, str]:
+    done = subprocess.run([program, "--seconds", str(WINDOW_S), "--windows", str(windows), "all"],
+                          text=True, check=False, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=3 * SECONDS)
+    print(done.stdout)
+    return done.returncode, done.stdout
 
 
 def test_births_that_allocate_under_memory_pressure(
         pressure: "subprocess.Popen[bytes]") -> None:
     """Nearly each needs task storage. What there is no memory for is counted; nothing hangs."""
-    out = _account(EXACT_FEW, 6)
+    code, out = _account(EXACT_FEW, 6)
     assert pressure.poll() is None, "the pressure ended before"
-    assert re.search(r"^\d+ lines, \d+ missed", out, re.M), out
+    assert code == 0 or "without a mark were lost" in out, out
 
 
 def test_account_under_memory_pressure(pressure: "subprocess.Popen[bytes]") -> None:
     before = _reclaimed()
-    out = _account(EXACT, SECONDS // WINDOW_S)
+    code, out = _account(EXACT, SECONDS // WINDOW_S)
     print(f"{_reclaimed() - before} pages reclaimed")
     assert pressure.poll() is None, "the pressure ended before"
     assert _reclaimed() - before > 100 * SECONDS
-    assert re.search(r"^\d+ lines, 0 missed", out, re.M), out
+    assert code == 0, out
