@@ -100,12 +100,15 @@ static const char *flavour(const char *release)
 /* The headers of a kernel that is not the newest are soon not to be had any more. */
 static char *install_headers(const struct host *host)
 {
-	const char *name = flavour(host->release);
+	/* Of a backport, the archive's own name has another kernel. */
+	const char *name = strstr(host->release, "+bpo") ? NULL : flavour(host->release);
 
-	if (!name)
-		name = "$(dpkg --print-architecture)";
 	switch (host->installer) {
 	case INSTALLER_APT:
+		if (!name)
+			return format_text("run: sudo apt-get update && "
+					   "sudo apt-get install linux-headers-%s",
+					   host->release);
 		return format_text(
 			"run: sudo apt-get update && sudo apt-get install linux-image-%s "
 			"linux-headers-%s, and restart if a newer kernel came",
@@ -154,9 +157,14 @@ static char *boot_by_grub(const char *without, const char *with)
 {
 	static const char rest[] = "/' /etc/default/grub && sudo update-grub, and restart";
 
+	int name;
+
 	if (without)
 		return format_text("run: sudo sed -i 's/%s/%s%s", without, with ? with : "", rest);
-	return format_text("run: sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&%s %s", with, rest);
+	/* Of two values the last counts: one that is there already goes. */
+	name = (int)strcspn(with, "=");
+	return format_text("run: sudo sed -i 's/%.*s=[^ \"]*//g; s/^GRUB_CMDLINE_LINUX=\"/&%s %s",
+			   name, with, with, rest);
 }
 
 char *remedy_boot(const struct host *host, const char *without, const char *with)

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from waitress.server import create_server
+from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.server import BaseWSGIServer, create_server
 
 from . import BODY_MAX_BYTES, create_app
 from .store import StoreError
@@ -27,6 +29,7 @@ CHANNEL_TIMEOUT_S = 60
 # Over its own limit waitress closes the connection, which a sender may see before the answer;
 # up to here the body is read, and the application answers 413.
 BODY_READ_MAX_BYTES = 2 * BODY_MAX_BYTES
+UNREAD_MAX_BYTES = 16 << 20
 # waitress waits longer than that for a request that is being answered.
 STOP_TIMEOUT_S = 1.5
 
@@ -67,6 +70,15 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(Path(data), host, int(port), environ.get("DATABASE_URL") or None, token, hosts)
 
 
+class Channel(HTTPChannel):
+    """What is not read waits in a file, however long; who asks on and reads nothing is cut off."""
+
+    def write_soon(self, data: Any) -> int:
+        if self.total_outbufs_len > UNREAD_MAX_BYTES:
+            raise ClientDisconnected
+        return super().write_soon(data)
+
+
 def stop(_number: int, _frame: FrameType | None) -> None:
     if stopping.is_set():
         return
@@ -88,6 +100,7 @@ def main() -> int:
         return 2
     try:
         app = create_app(settings.data, settings.database_url, settings.token, settings.hosts)
+        BaseWSGIServer.channel_class = Channel
         server = create_server(
             app,
             host=settings.host,
@@ -97,7 +110,7 @@ def main() -> int:
             channel_timeout=CHANNEL_TIMEOUT_S,
             asyncore_use_poll=True,
             max_request_body_size=BODY_READ_MAX_BYTES,
-            # Above it, a thread would wait for a reader; what is not read waits in files.
+            # Above it, a thread would wait for a reader: Channel does not.
             outbuf_high_watermark=sys.maxsize,
             ident="pygraph",
         )

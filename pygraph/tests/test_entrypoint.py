@@ -35,11 +35,19 @@ def test_what_is_not_its_own_stays_as_it_is(tmp_path: Path) -> None:
     (home / "graphs" / "link").symlink_to(home / ".ssh")
     for user in (0, 10001):
         given = begin(tmp_path, home, user)
-        assert given == {".", "pygraph.sqlite3", "pygraph.sqlite3-wal", "graphs", "graphs/1",
-                         "graphs/1/memory.png", "graphs/link", ".pygraph-tmp", ".pygraph-cache",
-                         ".pygraph-cache/list.json"}
+        assert given == set()
         assert all((home / name).exists() for name in ("tmp/mine", "cache/mine", ".ssh/key"))
         assert not (home / ".pygraph-tmp" / "old").exists()
+
+
+def test_what_an_earlier_one_left_is_made_its_own(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("pygraph.sqlite3", "pygraph.sqlite3-wal", "graphs/1/memory.png", "lost+found/x"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).touch()
+    assert begin(tmp_path, data, 0) == {
+        ".", "pygraph.sqlite3", "pygraph.sqlite3-wal", "graphs", "graphs/1", "graphs/1/memory.png",
+        ".pygraph-tmp", ".pygraph-cache", ".pygraph-cache/list.json"}
 
 
 def test_an_empty_folder_is_made_its_own(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from pygraph import BODY_MAX_BYTES
 from pygraph.__main__ import BODY_READ_MAX_BYTES, read_settings
-from records import cycle
+from records import container, cycle
 
 PACKAGE = Path(__file__).parents[1]
 DEADLINE_S = 20
@@ -150,3 +150,23 @@ def test_defaults() -> None:
     assert (str(settings.data), settings.host, settings.port) == ("/data", "127.0.0.1", 8000)
     assert settings.hosts == ()
     assert read_settings({"PYGRAPH_HOSTS": "a.example,B.example"}).hosts == ("a.example", "b.example")
+
+
+def test_who_asks_on_and_reads_nothing_is_cut_off(start_server: Start) -> None:
+    port = free_port()
+    server = start_server(PYGRAPH_PORT=str(port))
+    wait_for(f"http://127.0.0.1:{port}/healthz", server)
+    many = cycle(containers=[container(number) for number in range(1, 2001)])
+    assert post(f"http://127.0.0.1:{port}/api/v1/cycles", json.dumps(many).encode()) == 201
+    asked = 200     # in one piece
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as reader:
+        request = b"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n"
+        reader.sendall(asked * request)
+        assert any("disconnected" in line for line in server.stderr)
+        told = b""
+        try:
+            while part := reader.recv(1 << 20):
+                told += part
+        except ConnectionError:
+            pass
+    assert 0 < told.count(b"HTTP/1.1 200") < asked

@@ -104,10 +104,12 @@ async def replaceable(point: Point) -> None:
     await until(lambda: point.printed)
     with open(ENTRY) as file:
         command = file.read().splitlines()[-1].split(" ", 6)[6]
+    os.unlink(program)
+    ended = await asyncio.to_thread(subprocess.run, command, shell=True, capture_output=True)
+    assert ended.returncode == 0 and os.listdir(CRON), "it is being built anew, and its daemon lives"
     with open(f"{point.folder}/run/lock") as file:
         os.kill(int(file.read()), signal.SIGKILL)
     await going
-    os.unlink(program)
     ended = await asyncio.to_thread(subprocess.run, command, shell=True, capture_output=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
     assert not os.listdir(CRON)

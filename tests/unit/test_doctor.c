@@ -253,7 +253,8 @@ static const struct {
 	{"cgroup v2",
 	 {{"/proc/self/mounts", NULL}},
 	 VERDICT_MISSING,
-	 "run: sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&systemd.unified_cgroup_hierarchy=1 /' "
+	 "run: sudo sed -i 's/systemd.unified_cgroup_hierarchy=[^ \"]*//g; "
+	 "s/^GRUB_CMDLINE_LINUX=\"/&systemd.unified_cgroup_hierarchy=1 /' "
 	 "/etc/default/grub && sudo update-grub, and restart"},
 	{"cgroup v2",
 	 {{"/proc/self/mounts", NULL}, {"/usr/sbin/update-grub", NULL}, {"/usr/sbin/grubby", ""}},
@@ -495,7 +496,10 @@ static void names_packages(void **state)
 		{"6.1.0-37-rt-amd64", INSTALLER_APT,
 		 "linux-image-rt-amd64 linux-headers-rt-amd64,"},
 		{"6.8.0-45-generic", INSTALLER_APT, "linux-image-generic linux-headers-generic,"},
-		{"7.0.0-rc1", INSTALLER_APT, "linux-headers-$(dpkg --print-architecture),"},
+		{"7.0.0-rc1", INSTALLER_APT, "sudo apt-get install linux-headers-7.0.0-rc1"},
+		{"6.8.0-1021-aws", INSTALLER_APT,
+		 "sudo apt-get install linux-headers-6.8.0-1021-aws"},
+		{"6.19.1+bpo-amd64", INSTALLER_APT, "install linux-headers-6.19.1+bpo-amd64"},
 		{"6.9.1-200.fc40.x86_64", INSTALLER_DNF,
 		 "run: sudo dnf install kernel-devel-6.9.1-200.fc40.x86_64"},
 		{"6.9.1-arch1-1", INSTALLER_PACMAN, "run: sudo pacman -S linux-headers"},

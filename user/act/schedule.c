@@ -155,7 +155,10 @@ static int entry_open(struct entry *ret)
 	return err;
 }
 
-/* A program that is gone could not remove the entry any more. */
+/*
+ * A program that is gone could not remove the entry any more. One that is being built or installed anew is
+ * gone for a moment only, and its daemon lives.
+ */
 static int write_entry(const char *program, unsigned int count, const char *docker_host,
 		       const char *run_dir)
 {
@@ -163,8 +166,9 @@ static int write_entry(const char *program, unsigned int count, const char *dock
 		FIRST_WORDS
 		" while it runs; it removes this file when it ends.\n"
 		"* * * * * root if [ -x %s ]; then %s spawn -n %u --docker-host %s --run-dir %s "
-		">/dev/null; else rm -f " SCHEDULE_PATH "; fi\n",
-		program, program, count, docker_host, run_dir);
+		">/dev/null; elif ! kill -0 \"$(cat %s/" RUN_LOCK ")\" 2>/dev/null; "
+		"then rm -f " SCHEDULE_PATH "; fi\n",
+		program, program, count, docker_host, run_dir, run_dir);
 
 	return text ? replace_file(SCHEDULE_PATH, TEMPORARY_PATH, text, 0644) : -ENOMEM;
 }

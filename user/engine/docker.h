@@ -20,6 +20,7 @@ struct docker_state {
 	bool running; /* and not paused, restarting or being removed */
 	bool managed;
 	bool labelled_protect;
+	bool unstarted;	  /* docker_run() made it, and nobody has started it */
 	bool auto_remove; /* the engine removes it, with its volumes, once it has stopped */
 };
 

@@ -238,7 +238,7 @@ static int parse_host_config(const cJSON *json, bool *ret_auto_remove)
 static int parse_state(const cJSON *json, struct docker_state *state)
 {
 	const cJSON *s, *config, *labels;
-	const char *id, *name, *status, *started_at;
+	const char *id, *name, *status, *started_at, *spawned;
 
 	if (json_string(json, "Id", false, &id) || json_string(json, "Name", false, &name) ||
 	    json_member(json, "State", &s) || json_member(json, "Config", &config) ||
@@ -249,6 +249,10 @@ static int parse_state(const cJSON *json, struct docker_state *state)
 	    parse_labels(labels, &state->managed, &state->labelled_protect) ||
 	    parse_host_config(json, &state->auto_remove))
 		return -EBADMSG;
+	if (labels && json_string(labels, LABEL_SPAWNED, true, &spawned))
+		return -EBADMSG;
+	state->unstarted =
+		labels && spawned && !strcmp(spawned, "true") && !strcmp(status, "created");
 	state->running = !strcmp(status, "running");
 	state->name = printable(name + (name[0] == '/'), CONTAINER_NAME_LIMIT);
 	state->started_at = strdup(started_at);

@@ -82,9 +82,16 @@ static int start(const struct docker *docker, struct http_call *call, const char
 	return err ? err : -EIO;
 }
 
-/* By its full ID, as ever. 0, -ENOENT: it is not there (yet), or another -errno. */
+static long ms_until(uint64_t end_ns)
+{
+	uint64_t now_ns = boottime_ns();
+
+	return now_ns < end_ns ? (long)((end_ns - now_ns) / NS_PER_MS) + 1 : 1;
+}
+
+/* By its full ID, as ever. 0; -EAGAIN: it is not there yet, or the engine could not; or another -errno. */
 static int remove_named(const struct docker *docker, struct http_call *call, const char *name,
-			long timeout_ms)
+			uint64_t end_ns)
 {
 	struct docker_state state;
 	long status;
@@ -92,34 +99,31 @@ static int remove_named(const struct docker *docker, struct http_call *call, con
 
 	if (err)
 		return err;
-	http_call_limit(call, timeout_ms);
+	http_call_limit(call, ms_until(end_ns));
 	err = http_call_run(call, &status);
 	if (!err)
 		err = docker_inspect_result(call, status, &state);
 	if (err)
-		return err;
-	err = strcmp(state.name, name) || !state.managed
-		      ? -ENOENT
+		return err == -ENOENT ? -EAGAIN : err;
+	err = strcmp(state.name, name) || !state.unstarted
+		      ? -EEXIST
 		      : docker_call_remove_stopped(docker, call, state.id);
 	docker_state_free(&state);
 	if (err)
 		return err;
-	http_call_limit(call, timeout_ms);
-	return http_call_run(call, &status);
+	http_call_limit(call, ms_until(end_ns));
+	err = http_call_run(call, &status);
+	return err || status == 204 || status == 404 ? err : -EAGAIN;
 }
 
 /* One of @name may be about to be there; nobody has started it. */
 static void remove_given_up(const struct docker *docker, struct http_call *call, const char *name)
 {
 	static const struct timespec moment = {.tv_nsec = 100 * (long)NS_PER_MS};
-	uint64_t now_ns = boottime_ns(), end_ns = now_ns + TIDY_MS * NS_PER_MS;
-	int err = -ENOENT;
+	uint64_t end_ns = boottime_ns() + TIDY_MS * NS_PER_MS;
 
-	for (; err == -ENOENT && now_ns < end_ns; now_ns = boottime_ns()) {
-		err = remove_named(docker, call, name, (long)((end_ns - now_ns) / NS_PER_MS) + 1);
-		if (err == -ENOENT)
-			nanosleep(&moment, NULL);
-	}
+	while (remove_named(docker, call, name, end_ns) == -EAGAIN && boottime_ns() < end_ns)
+		nanosleep(&moment, NULL);
 }
 
 static int create_and_start(const struct docker *docker, struct http_call *call,
