@@ -263,25 +263,30 @@ static void overcommit(struct test *test, size_t times, const char *what)
 {
 	struct group *group = make_group(test, NULL, what);
 	size_t count = times * (size_t)get_nprocs(), i;
-	uint64_t true_ns, switches;
-	struct cgroup_cpu was, is;
+	struct account waited, waited_now;
 	pid_t pids[MAX_TASKS];
+	struct cgroup_cpu was;
+	uint64_t switches;
 
 	if (count > MAX_TASKS)
 		count = MAX_TASKS;
 	for (i = 0; i < count; i++)
 		pids[i] = load_start(i % 2 ? load_spin : load_mixed, i, group->folder, -1);
+	waited.kernel_low_ns = sum_waited_ns(pids, count);
 	begin(test);
+	waited.kernel_high_ns = sum_waited_ns(pids, count);
 	was = figures(test, group);
-	true_ns = sum_waited_ns(pids, count);
+	waited.ours_ns = was.waited_ns;
 	switches = sum_switches(pids, count);
 	sleep(test->seconds);
+	waited_now.kernel_low_ns = sum_waited_ns(pids, count);
 	end_window(test);
-	true_ns = sum_waited_ns(pids, count) - true_ns;
+	waited_now.kernel_high_ns = sum_waited_ns(pids, count);
 	switches = sum_switches(pids, count) - switches;
-	is = figures(test, group);
-	tell(test, "waited", is.waited_ns - was.waited_ns, true_ns, true_ns / 200);
-	check_switches(test, is.switches - was.switches, switches);
+	waited_now.ours_ns = figures(test, group).waited_ns;
+	tell_accounts(test, "waited", &waited, &waited_now,
+		      (kernel_ns(&waited_now) - kernel_ns(&waited)) / 200);
+	check_switches(test, figures(test, group).switches - was.switches, switches);
 	for (i = 0; i < count; i++)
 		load_stop(pids[i]);
 	end(test);

@@ -66,6 +66,13 @@ void windows(struct test *test);
 /* Compares over all windows, and removes the cgroups. */
 void end(struct test *test);
 
+/*
+ * A line of what both have between two readings. Where these took so long that the bar tells nothing,
+ * neither does a line that meets it: it is not judged.
+ */
+void tell_accounts(struct test *test, const char *what, const struct account *was,
+		   const struct account *now, uint64_t allowed_ns);
+
 /* The middle of what the kernel can have had. */
 uint64_t kernel_ns(const struct account *account);
 

@@ -10,6 +10,8 @@
 #include "ledger.h"
 #include "util.h"
 
+#define TRIES 10
+
 static uint64_t distance(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : b - a;
@@ -99,7 +101,7 @@ static void take_kernel(struct test *test, bool before)
 	}
 }
 
-static void take(struct test *test)
+static void take_once(struct test *test)
 {
 	int error;
 	size_t i;
@@ -124,12 +126,31 @@ static uint64_t doubt_ns(const struct account *account)
 	return (account->kernel_high_ns - account->kernel_low_ns) / 2;
 }
 
-/*
- * What both have between two readings. Where these took so long that the bar tells nothing, neither does a
- * line that meets it.
- */
-static void tell_accounts(struct test *test, const char *what, const struct account *was,
-			  const struct account *now, uint64_t allowed_ns)
+/* Two of them are within the bar of a window. */
+static bool was_quick(const struct test *test)
+{
+	size_t i;
+
+	for (i = 0; i < test->group_count; i++)
+		if (doubt_ns(&test->groups[i].last) > ledger_tick_ns() / 2)
+			return false;
+	return true;
+}
+
+/* Once more where the test was held up in the middle. What has ended is told once only. */
+static void take(struct test *test)
+{
+	unsigned int tries = TRIES;
+
+	take_once(test);
+	while (--tries && !was_quick(test) && !test->reading.ended_count) {
+		cpu_reading_free(&test->reading);
+		take_once(test);
+	}
+}
+
+void tell_accounts(struct test *test, const char *what, const struct account *was,
+		   const struct account *now, uint64_t allowed_ns)
 {
 	uint64_t ours_ns = now->ours_ns - was->ours_ns, theirs_ns = kernel_ns(now) - kernel_ns(was);
 	uint64_t doubt = doubt_ns(was) + doubt_ns(now);
