@@ -31,11 +31,8 @@ void case_spin(struct test *test)
 	one(test, load_spin, 0, 0);
 }
 
-/*
- * A thread changes its PID in the middle of an exec, while it has to leave its CPU to another: one that
- * spins, or one that is in an exec, too.
- */
-void case_exec(struct test *test)
+/* A thread changes its PID in the middle of an exec, while it has to leave its CPU to others. */
+static void exec_chains(struct test *test, size_t chains)
 {
 	struct group *group = make_group(test, NULL, "exec"),
 		     *spin = make_group(test, NULL, "spin");
@@ -43,13 +40,24 @@ void case_exec(struct test *test)
 	size_t i;
 
 	begin(test);
-	for (i = 0; i < ARRAY_SIZE(pids); i++)
+	for (i = 0; i < chains; i++)
 		pids[i] = load_start(load_exec, EXECS, group->folder, 0);
-	for (i = 0; i < ARRAY_SIZE(pids); i++)
+	for (i = 0; i < chains; i++)
 		load_wait(pids[i]);
 	end_window(test);
 	load_stop(other);
 	end(test);
+}
+
+void case_exec(struct test *test)
+{
+	exec_chains(test, 1);
+}
+
+/* One of them may be interrupted by the other in the middle of a birth or an exec. */
+void case_execs(struct test *test)
+{
+	exec_chains(test, 2);
 }
 
 /* Older than the program: what it had so far is not charged. */

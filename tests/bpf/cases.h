@@ -88,6 +88,7 @@ void case_move(struct test *test);
 void case_threads(struct test *test);
 void case_nested(struct test *test);
 void case_exec(struct test *test);
+void case_execs(struct test *test);
 void case_rt(struct test *test);
 void case_deadline(struct test *test);
 void case_hotplug(struct test *test);

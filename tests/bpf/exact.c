@@ -23,13 +23,13 @@ static const struct case_entry {
 	const char *name;
 	void (*run)(struct test *test);
 } cases[] = {
-	{"spin", case_spin},	   {"weights", case_weights},	{"short", case_short},
-	{"storm", case_storm},	   {"migrate", case_migrate},	{"move", case_move},
-	{"threads", case_threads}, {"nested", case_nested},	{"rt", case_rt},
-	{"exec", case_exec},	   {"deadline", case_deadline}, {"hotplug", case_hotplug},
-	{"waited", case_waited},   {"lives", case_lives},	{"full", case_full},
-	{"ends", case_ends},	   {"moves", case_moves},	{"old", case_old},
-	{"all", case_all},
+	{"spin", case_spin},	   {"weights", case_weights}, {"short", case_short},
+	{"storm", case_storm},	   {"migrate", case_migrate}, {"move", case_move},
+	{"threads", case_threads}, {"nested", case_nested},   {"rt", case_rt},
+	{"exec", case_exec},	   {"execs", case_execs},     {"deadline", case_deadline},
+	{"hotplug", case_hotplug}, {"waited", case_waited},   {"lives", case_lives},
+	{"full", case_full},	   {"ends", case_ends},	      {"moves", case_moves},
+	{"old", case_old},	   {"all", case_all},
 };
 
 void load_program(struct test *test)
