@@ -60,7 +60,7 @@ LDLIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Wno-unused-parameter \
 	$(addprefix -I,$(wildcard /usr/include/$(shell uname -m)-linux-gnu)) \
-	$(if $(MAX_MARKS),-DMAX_MARKS=$(MAX_MARKS) -DMAX_TASK_MOVES=16)
+	$(if $(MAX_MARKS),-DMAX_MARKS=$(MAX_MARKS) -DMAX_TASK_MOVES=64)
 
 SOURCES := $(wildcard user/*.c user/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
