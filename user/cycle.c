@@ -21,7 +21,7 @@ static uint64_t act_deadline_ns(const struct governor *governor, bool final)
 	if (final)
 		return governor->cycle_start_ns + FINAL_NS;
 	return governor_deadline_ns(governor, REAP_PERCENT) +
-	       (governor->last_cycle ? LAST_EXTRA_NS : 0);
+	       (governor_is_last(governor, final) ? LAST_EXTRA_NS : 0);
 }
 
 static int act(struct governor *governor, bool final, struct window *window)
@@ -29,7 +29,7 @@ static int act(struct governor *governor, bool final, struct window *window)
 	const struct reap_turn turn = {
 		.seq = governor->seq + 1,
 		.deadline_ns = act_deadline_ns(governor, final),
-		.last = governor->last_cycle,
+		.last = governor_is_last(governor, final),
 	};
 
 	if (governor->options->dry_run)
@@ -44,7 +44,6 @@ int cycle_run(struct governor *governor, bool final)
 	int err, report_err = 0;
 
 	governor->cycle_start_ns = boottime_ns();
-	governor->last_cycle = final || governor->seq + 1 == options->cycles;
 	err = reap_collect(governor->reaper, &window);
 	if (!err)
 		err = observe(governor, final, &window);

@@ -27,7 +27,6 @@ struct governor {
 	bool scheduled;		     /* the cron entry is there */
 
 	uint64_t cycle_start_ns; /* on CLOCK_BOOTTIME */
-	bool last_cycle;	 /* this one, of the run: after it comes no other */
 	uint64_t missed_ticks;	 /* since the last record */
 
 	/* observe/ */
@@ -52,6 +51,12 @@ static inline uint64_t governor_deadline_ns(const struct governor *governor, uns
 {
 	return governor->cycle_start_ns +
 	       governor->options->interval_s * (1000000000ULL / 100) * percent;
+}
+
+/* Whether no other cycle of the run follows the one under way. @final: it is the last pass. */
+static inline bool governor_is_last(const struct governor *governor, bool final)
+{
+	return final || governor->seq + 1 == governor->options->cycles;
 }
 
 #endif

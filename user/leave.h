@@ -13,8 +13,9 @@
 
 /*
  * From here on SIGINT, SIGTERM and SIGQUIT are noted, and the second, half a second or more after the
- * first, ends the process at once. What the caller ignores (nohup) stays ignored. SIGHUP counts as they do where there is a terminal that can hang up; a service has none, and
- * is told that there is nothing to read again. 0 or -errno.
+ * first, ends the process at once. What the caller ignores (nohup) stays ignored. SIGHUP counts as they
+ * do where there is a terminal that can hang up; a service has none, and is told that there is nothing to
+ * read again. 0 or -errno.
  */
 int leave_listen(void);
 

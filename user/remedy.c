@@ -156,7 +156,6 @@ char *remedy_install(const struct host *host, enum package what)
 static char *boot_by_grub(const char *without, const char *with)
 {
 	static const char rest[] = "/' /etc/default/grub && sudo update-grub, and restart";
-
 	int name;
 
 	if (without)

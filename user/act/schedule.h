@@ -9,8 +9,9 @@
 /*
  * Writes the entry, in place of one that a killed daemon left: each minute this very program is run
  * with "spawn -n @count" against @docker_host, for as long as the daemon of @run_dir runs, whose lock the
- * caller holds. One that others than root could replace is warned of. 0; -EINVAL (a path that cron could not take as it is); -EEXIST (there is a file that is not
- * ours); or another -errno; with one line logged.
+ * caller holds. A program that others than root could replace is warned of. 0; -EINVAL (a path that cron
+ * could not take as it is); -EEXIST (there is a file that is not ours); or another -errno; with one line
+ * logged.
  */
 int schedule_install(unsigned int count, const char *docker_host, const char *run_dir);
 

@@ -105,7 +105,7 @@ static char *make_record(struct governor *governor, bool final, const struct win
 		.run = &governor->run,
 		.seq = governor->seq + 1,
 		.final = final,
-		.last = governor->last_cycle,
+		.last = governor_is_last(governor, final),
 		.missed_ticks = governor->missed_ticks,
 		.dropped = outbox_dropped(governor->outbox),
 		.window = window,
