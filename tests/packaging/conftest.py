@@ -9,6 +9,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("PROGRAM", CHECKOUT / "cmgr-bpf"))
 COMMANDS = ("run", "snapshot", "spawn", "replay", "doctor", "cleanup")
 
+# A make of a test is no child of the one that runs the tests.
+for _name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+    os.environ.pop(_name, None)
+
 
 def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([PROGRAM, *words], text=True, capture_output=True, timeout=60, check=False,
