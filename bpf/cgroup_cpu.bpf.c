@@ -96,23 +96,19 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid)
 	return 0;
 }
 
-/* Nothing runs the task any more. Its last switch may not have been traced. */
+/* Nothing runs the task any more. */
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(on_free, struct task_struct *task)
 {
-	struct mark *mark = find_mark(task);
-	struct cgroup_cpu rest = {};
+	struct mark *mark = find_mark(task), was;
 
 	if (!mark)
 		return 0;
-	rest.ran_ns = task->se.sum_exec_runtime - mark->ran_ns;
-	rest.waited_ns = task->sched_info.run_delay - mark->waited_ns;
-	if ((__s64)rest.ran_ns < 0 || (__s64)rest.waited_ns < 0)
-		count_lost(LOST_TASK, 1); /* the mark is of another */
-	else if (rest.ran_ns || rest.waited_ns)
-		store(mark->cgroup_id, &rest);
-	end_moves((__u64)task, mark, 0);
-	free_mark(task, mark);
+	was = *mark;
+	if (!free_mark(task, mark))
+		return 0;
+	charge_rest(task, &was);
+	end_moves((__u64)task, &was, 0);
 	return 0;
 }
 

@@ -12,7 +12,7 @@
 #define CMGR_MARKS_BPF_H
 
 struct mark {
-	__u64 task; /* whose, in the array: a task_struct's address, or one of those below */
+	__u64 task; /* whose, in the array: a task_struct's address, or one of those below; else 0 */
 	__u64 ran_ns;
 	__u64 waited_ns;
 	__u64 cgroup_id;	/* that it is in, as far as we know */
@@ -75,13 +75,13 @@ static __always_inline __u32 heir_pid(const struct mark *place)
  * While a thread other than the first is in exec, it and the first have changed their PIDs (de_thread()),
  * and each has its mark at the place of the other's, until on_exec or the end of both.
  */
-static __always_inline struct mark *find_displaced(struct task_struct *task, struct mark *place)
+static __always_inline struct mark *find_displaced(struct task_struct *task)
 {
-	struct mark *mark = mark_place((__u32)task->tgid);
+	struct mark *first = mark_place((__u32)task->tgid), *mark;
 
-	if (task->pid != task->tgid)
-		return is_mark_of(mark, task) ? mark : 0;
-	mark = place ? mark_place(heir_pid(place)) : 0;
+	if (is_mark_of(first, task))
+		return first;
+	mark = first ? mark_place(heir_pid(first)) : 0;
 	return is_mark_of(mark, task) ? mark : 0;
 }
 
@@ -91,7 +91,7 @@ static __always_inline struct mark *find_mark(struct task_struct *task)
 
 	if (is_mark_of(place, task))
 		return place;
-	mark = find_displaced(task, place);
+	mark = find_displaced(task);
 	return mark ? mark : bpf_task_storage_get(&more_marks, task, 0, 0);
 }
 
@@ -167,23 +167,46 @@ static __always_inline void give_up_mark(struct task_struct *task)
 		mark->task = MARK_FREE;
 }
 
-/* @task is no more, and @mark was its own. At the same moment an exec may take a place of the two. */
-static __always_inline void free_mark(struct task_struct *task, struct mark *mark)
+/* What a task that is through had since its mark: its last switch may not have been traced. */
+static __always_inline void charge_rest(struct task_struct *task, const struct mark *mark)
 {
-	struct mark *place = mark_place((__u32)task->pid);
+	struct cgroup_cpu rest = {
+		.ran_ns = BPF_CORE_READ(task, se.sum_exec_runtime) - mark->ran_ns,
+		.waited_ns = BPF_CORE_READ(task, sched_info.run_delay) - mark->waited_ns,
+	};
+
+	if ((__s64)rest.ran_ns < 0 || (__s64)rest.waited_ns < 0)
+		count_lost(LOST_TASK, 1); /* the mark is of another */
+	else if (rest.ran_ns || rest.waited_ns)
+		store(mark->cgroup_id, &rest);
+}
+
+/* Who was left as the heir at @place, has its own mark at @mark. */
+static __always_inline _Bool leads_to(const struct mark *place, const struct mark *mark)
+{
+	return place && place->task == MARK_LEFT && mark_place(place->heir_pid) == mark;
+}
+
+/*
+ * @task is no more, and @mark was its own. At the same moment an exec may take a place of the two: false,
+ * if it took this mark's.
+ */
+static __always_inline _Bool free_mark(struct task_struct *task, struct mark *mark)
+{
+	struct mark *place = mark_place((__u32)task->pid), *first = mark_place((__u32)task->tgid);
 	struct task_struct *other = place ? (void *)place->task : 0;
 	__u64 left = MARK_FREE;
 
-	if (!is_mark_of(mark, task)) /* in task storage */
-		return;
-	if (place && mark != place && task->pid == task->tgid)
-		__sync_val_compare_and_swap(&place->task, MARK_LEFT, MARK_FREE);
-	if (mark != place && task->pid != task->tgid && (__u64)other > MARK_LEFT &&
+	if (mark->task == MARK_FREE) /* in task storage */
+		return 1;
+	if (leads_to(first, mark))
+		__sync_val_compare_and_swap(&first->task, MARK_LEFT, MARK_FREE);
+	if (mark == first && mark != place && (__u64)other > MARK_LEFT &&
 	    BPF_CORE_READ(other, pid) == task->tgid) {
 		mark->heir_pid = (__u32)task->pid;
 		left = MARK_LEFT;
 	}
-	__sync_val_compare_and_swap(&mark->task, (__u64)task, left);
+	return __sync_val_compare_and_swap(&mark->task, (__u64)task, left) == (__u64)task;
 }
 
 /* With the moves that are still to be charged; a mark that is there already does not know of them. */
@@ -191,6 +214,7 @@ static __always_inline void move_to_storage(struct task_struct *task, struct mar
 {
 	struct mark more = *from, *to = bpf_task_storage_get(&more_marks, task, 0, 0);
 
+	more.task = MARK_FREE;
 	if (to) {
 		if (from->moves != from->moves_done)
 			count_lost(LOST_MOVE, 1);
@@ -202,27 +226,55 @@ static __always_inline void move_to_storage(struct task_struct *task, struct mar
 	from->task = MARK_FREE;
 }
 
+/* Whether a task, which has ended, will never be charged again. */
+static __always_inline _Bool is_through(struct task_struct *task, const struct mark *mark)
+{
+	return !BPF_CORE_READ(task, on_rq) && !BPF_CORE_READ(task, on_cpu) &&
+	       mark->moves == mark->moves_done;
+}
+
+/*
+ * Makes @to ready for the mark of who was @old_pid, which is found where it is until it is there. False: @to is
+ * another's; or the first thread, preempted in its end, say, is still to be charged by it; or on_free has just
+ * changed it.
+ */
+static __always_inline _Bool take_place(struct mark *to, __u32 old_pid)
+{
+	__u64 first = to->task;
+	struct mark was;
+
+	if (first == MARK_TAKEN || (first != MARK_FREE && heir_pid(to) != old_pid))
+		return 0;
+	if (first > MARK_LEFT && !is_through((void *)first, to))
+		return 0;
+	was = *to;
+	to->heir_pid = old_pid;
+	if (__sync_val_compare_and_swap(&to->task, first, MARK_LEFT) != first)
+		return 0;
+	if (first > MARK_LEFT)
+		charge_rest((void *)first, &was);
+	return 1;
+}
+
 /*
  * A thread other than the first has done an exec: it has the PID of the first, which has its own, and
- * is dead. The mark of the thread goes to the place of the other's, or to task storage.
+ * has ended. The mark of the thread goes to the place of the other's, or to task storage.
  */
 static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 {
 	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid);
-	__u64 first = to ? to->task : MARK_FREE, ran_ns, waited_ns;
+	__u64 ran_ns, waited_ns;
 
 	if (!is_mark_of(from, task))
 		return;
 	/* It may have got one in storage meanwhile: by that it has been charged since. */
-	if (!to || first == MARK_TAKEN || (first != MARK_FREE && heir_pid(to) != old_pid) ||
-	    bpf_task_storage_get(&more_marks, task, 0, 0)) {
+	if (!to || bpf_task_storage_get(&more_marks, task, 0, 0) ||
+	    (!take_place(to, old_pid) && !take_place(to, old_pid))) {
 		move_to_storage(task, from);
+		if (leads_to(to, from))
+			__sync_val_compare_and_swap(&to->task, MARK_LEFT, MARK_FREE);
 		return;
 	}
-	/* Until all is there, it is found where it is. */
-	to->heir_pid = old_pid;
-	if (__sync_val_compare_and_swap(&to->task, first, MARK_LEFT) != first)
-		return;
 	ran_ns = to->ran_ns = from->ran_ns;
 	waited_ns = to->waited_ns = from->waited_ns;
 	to->cgroup_id = from->cgroup_id;
