@@ -30,8 +30,8 @@ struct signal_struct;
 struct css_set;
 
 struct task_struct {
+	unsigned int __state;
 	int on_cpu;
-	int on_rq;
 	struct sched_entity se;
 	struct sched_info sched_info;
 	int exit_state;

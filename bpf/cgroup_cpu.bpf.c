@@ -101,13 +101,15 @@ SEC("tp_btf/sched_process_free")
 int BPF_PROG(on_free, struct task_struct *task)
 {
 	struct mark *mark = find_mark(task), was;
+	struct cgroup_cpu rest;
 
 	if (!mark)
 		return 0;
 	was = *mark;
 	if (!free_mark(task, mark))
 		return 0;
-	charge_rest(task, &was);
+	rest = rest_of(task, &was);
+	charge_rest(was.cgroup_id, &rest);
 	end_moves((__u64)task, &was, 0);
 	return 0;
 }

@@ -168,17 +168,20 @@ static __always_inline void give_up_mark(struct task_struct *task)
 }
 
 /* What a task that is through had since its mark: its last switch may not have been traced. */
-static __always_inline void charge_rest(struct task_struct *task, const struct mark *mark)
+static __always_inline struct cgroup_cpu rest_of(struct task_struct *task, const struct mark *mark)
 {
-	struct cgroup_cpu rest = {
+	return (struct cgroup_cpu){
 		.ran_ns = BPF_CORE_READ(task, se.sum_exec_runtime) - mark->ran_ns,
 		.waited_ns = BPF_CORE_READ(task, sched_info.run_delay) - mark->waited_ns,
 	};
+}
 
-	if ((__s64)rest.ran_ns < 0 || (__s64)rest.waited_ns < 0)
+static __always_inline void charge_rest(__u64 cgroup_id, struct cgroup_cpu *rest)
+{
+	if ((__s64)rest->ran_ns < 0 || (__s64)rest->waited_ns < 0)
 		count_lost(LOST_TASK, 1); /* the mark is of another */
-	else if (rest.ran_ns || rest.waited_ns)
-		store(mark->cgroup_id, &rest);
+	else if (rest->ran_ns || rest->waited_ns)
+		store(cgroup_id, rest);
 }
 
 /* Who was left as the heir at @place, has its own mark at @mark. */
@@ -202,11 +205,16 @@ static __always_inline _Bool free_mark(struct task_struct *task, struct mark *ma
 	if (leads_to(first, mark))
 		__sync_val_compare_and_swap(&first->task, MARK_LEFT, MARK_FREE);
 	if (mark == first && mark != place && (__u64)other > MARK_LEFT &&
-	    BPF_CORE_READ(other, pid) == task->tgid) {
+	    BPF_CORE_READ(other, tgid) == task->tgid) {
 		mark->heir_pid = (__u32)task->pid;
 		left = MARK_LEFT;
 	}
-	return __sync_val_compare_and_swap(&mark->task, (__u64)task, left) == (__u64)task;
+	if (__sync_val_compare_and_swap(&mark->task, (__u64)task, left) != (__u64)task)
+		return 0;
+	if (left == MARK_LEFT &&
+	    *(volatile __u64 *)&place->task != (__u64)other) /* gone meanwhile */
+		__sync_val_compare_and_swap(&mark->task, MARK_LEFT, MARK_FREE);
+	return 1;
 }
 
 /* With the moves that are still to be charged; a mark that is there already does not know of them. */
@@ -222,15 +230,24 @@ static __always_inline void move_to_storage(struct task_struct *task, struct mar
 		to = bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
 		if (!to || to->moves != from->moves)
 			count_lost(LOST_MOVE, 1);
+		else
+			to->moves_done = from->moves_done;
 	}
+	/* A switch or a flush may have come between. */
+	if (to && from->ran_ns > to->ran_ns)
+		to->ran_ns = from->ran_ns;
+	if (to && from->waited_ns > to->waited_ns)
+		to->waited_ns = from->waited_ns;
 	from->task = MARK_FREE;
 }
 
-/* Whether a task, which has ended, will never be charged again. */
-static __always_inline _Bool is_through(struct task_struct *task, const struct mark *mark)
+#define TASK_DEAD 0x80 /* of <linux/sched.h> */
+
+/* Whether a task has made its last switch: from TASK_DEAD to there it cannot lose its CPU. */
+static __always_inline _Bool is_through(struct task_struct *task)
 {
-	return !BPF_CORE_READ(task, on_rq) && !BPF_CORE_READ(task, on_cpu) &&
-	       mark->moves == mark->moves_done;
+	return (BPF_CORE_READ(task, __state) & TASK_DEAD) &&
+	       (!bpf_core_field_exists(task->on_cpu) || !BPF_CORE_READ(task, on_cpu));
 }
 
 /*
@@ -240,19 +257,21 @@ static __always_inline _Bool is_through(struct task_struct *task, const struct m
  */
 static __always_inline _Bool take_place(struct mark *to, __u32 old_pid)
 {
-	__u64 first = to->task;
-	struct mark was;
+	__u64 first = to->task, cgroup_id = 0;
+	struct cgroup_cpu rest = {};
 
 	if (first == MARK_TAKEN || (first != MARK_FREE && heir_pid(to) != old_pid))
 		return 0;
-	if (first > MARK_LEFT && !is_through((void *)first, to))
-		return 0;
-	was = *to;
+	if (first > MARK_LEFT) {
+		if (!is_through((void *)first) || to->moves != to->moves_done)
+			return 0;
+		cgroup_id = to->cgroup_id;
+		rest = rest_of((void *)first, to);
+	}
 	to->heir_pid = old_pid;
 	if (__sync_val_compare_and_swap(&to->task, first, MARK_LEFT) != first)
 		return 0;
-	if (first > MARK_LEFT)
-		charge_rest((void *)first, &was);
+	charge_rest(cgroup_id, &rest);
 	return 1;
 }
 
@@ -283,8 +302,10 @@ static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 	to->moves_done = from->moves_done;
 	__sync_lock_test_and_set(&to->task, (__u64)task);
 	/* A switch or a flush may have come between. */
-	to->ran_ns += from->ran_ns - ran_ns;
-	to->waited_ns += from->waited_ns - waited_ns;
+	if (from->ran_ns != ran_ns)
+		to->ran_ns += from->ran_ns - ran_ns;
+	if (from->waited_ns != waited_ns)
+		to->waited_ns += from->waited_ns - waited_ns;
 	if ((__s32)(from->moves_done - to->moves_done) > 0)
 		to->moves_done = from->moves_done;
 	if (to->moves != from->moves)
