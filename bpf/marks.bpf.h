@@ -25,7 +25,7 @@ struct mark {
 #define MARK_FREE  0ULL
 #define MARK_TAKEN 1ULL /* and being filled */
 #define MARK_LEFT                                                                                  \
-	2ULL /* by a first thread; who has its PID now has its own mark at heir_pid's place */
+	2ULL /* by a first thread; the thread that took its PID has its mark at heir_pid's place */
 #ifndef MAX_MARKS
 #define MAX_MARKS (1U << 16) /* a power of two; tests take less */
 #endif
@@ -187,12 +187,13 @@ static __always_inline void charge_rest(__u64 cgroup_id, struct cgroup_cpu *rest
 /* Who was left as the heir at @place, has its own mark at @mark. */
 static __always_inline _Bool leads_to(const struct mark *place, const struct mark *mark)
 {
-	return place && place->task == MARK_LEFT && mark_place(place->heir_pid) == mark;
+	return place && *(volatile __u64 *)&place->task == MARK_LEFT &&
+	       mark_place(place->heir_pid) == mark;
 }
 
 /*
  * @task is no more, and @mark was its own. At the same moment an exec may take a place of the two: false,
- * if it took this mark's.
+ * if it took this mark's. (The other may have lost the PID of the first to a further exec.)
  */
 static __always_inline _Bool free_mark(struct task_struct *task, struct mark *mark)
 {
@@ -202,8 +203,6 @@ static __always_inline _Bool free_mark(struct task_struct *task, struct mark *ma
 
 	if (mark->task == MARK_FREE) /* in task storage */
 		return 1;
-	if (leads_to(first, mark))
-		__sync_val_compare_and_swap(&first->task, MARK_LEFT, MARK_FREE);
 	if (mark == first && mark != place && (__u64)other > MARK_LEFT &&
 	    BPF_CORE_READ(other, tgid) == task->tgid) {
 		mark->heir_pid = (__u32)task->pid;
@@ -211,9 +210,11 @@ static __always_inline _Bool free_mark(struct task_struct *task, struct mark *ma
 	}
 	if (__sync_val_compare_and_swap(&mark->task, (__u64)task, left) != (__u64)task)
 		return 0;
-	if (left == MARK_LEFT &&
-	    *(volatile __u64 *)&place->task != (__u64)other) /* gone meanwhile */
+	/* Each of the two writes before it reads: one of them sees that both are gone. */
+	if (left == MARK_LEFT && *(volatile __u64 *)&place->task != (__u64)other)
 		__sync_val_compare_and_swap(&mark->task, MARK_LEFT, MARK_FREE);
+	if (leads_to(first, mark))
+		__sync_val_compare_and_swap(&first->task, MARK_LEFT, MARK_FREE);
 	return 1;
 }
 
@@ -230,20 +231,21 @@ static __always_inline void move_to_storage(struct task_struct *task, struct mar
 		to = bpf_task_storage_get(&more_marks, task, &more, BPF_LOCAL_STORAGE_GET_F_CREATE);
 		if (!to || to->moves != from->moves)
 			count_lost(LOST_MOVE, 1);
-		else
-			to->moves_done = from->moves_done;
 	}
-	/* A switch or a flush may have come between. */
+	/* A switch or a flush may have come between; none charges by this one any more. */
+	__sync_lock_test_and_set(&from->task, MARK_TAKEN);
+	if (to && to->moves == from->moves && (__s32)(from->moves_done - to->moves_done) > 0)
+		to->moves_done = from->moves_done;
 	if (to && from->ran_ns > to->ran_ns)
 		to->ran_ns = from->ran_ns;
 	if (to && from->waited_ns > to->waited_ns)
 		to->waited_ns = from->waited_ns;
-	from->task = MARK_FREE;
+	__sync_lock_test_and_set(&from->task, MARK_FREE);
 }
 
 #define TASK_DEAD 0x80 /* of <linux/sched.h> */
 
-/* Whether a task has made its last switch: from TASK_DEAD to there it cannot lose its CPU. */
+/* Whether a task has made its last switch: from TASK_DEAD to there it keeps its CPU, maybe the only one. */
 static __always_inline _Bool is_through(struct task_struct *task)
 {
 	return (BPF_CORE_READ(task, __state) & TASK_DEAD) &&
@@ -310,6 +312,8 @@ static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 		to->moves_done = from->moves_done;
 	if (to->moves != from->moves)
 		count_lost(LOST_MOVE, 1);
+	if ((__s32)(to->moves_done - to->moves) > 0)
+		to->moves_done = to->moves;
 	from->task = MARK_FREE;
 }
 
