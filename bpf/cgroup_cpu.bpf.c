@@ -59,6 +59,8 @@ static __always_inline void charge(struct task_struct *task, __u64 switches)
 	mark->ran_ns = ran_ns;
 	mark->waited_ns = waited_ns;
 	set_cgroup(mark, task);
+	if (mark->late)
+		bring_late(task, mark);
 }
 
 SEC("tp_btf/sched_switch")

@@ -20,6 +20,7 @@ struct mark {
 	__u32 moves;		/* noted in the map "moves"; written by whoever moves the task */
 	__u32 moves_done;	/* written by the CPU of the task */
 	__u32 heir_pid;		/* of MARK_LEFT */
+	__u32 late;		/* not at its own place: to be brought there at a switch */
 } __attribute__((aligned(64))); /* tasks on two CPUs share no line */
 
 #define MARK_FREE  0ULL
@@ -134,6 +135,7 @@ static __always_inline _Bool place_mark(struct task_struct *task, __u64 ran_ns, 
 	set_cgroup(mark, task);
 	mark->moves = 0;
 	mark->moves_done = 0;
+	mark->late = 0;
 	__sync_lock_test_and_set(&mark->task, (__u64)task); /* all of the above before it */
 	return 1;
 }
@@ -248,8 +250,10 @@ static __always_inline void move_to_storage(struct task_struct *task, struct mar
 /* Whether a task has made its last switch: from TASK_DEAD to there it keeps its CPU, maybe the only one. */
 static __always_inline _Bool is_through(struct task_struct *task)
 {
-	return (BPF_CORE_READ(task, __state) & TASK_DEAD) &&
-	       (!bpf_core_field_exists(task->on_cpu) || !BPF_CORE_READ(task, on_cpu));
+	if (!(BPF_CORE_READ(task, __state) & TASK_DEAD))
+		return 0;
+	/* An int, since Linux 7.3 a byte beside others; absent where there is one CPU. */
+	return !bpf_core_field_exists(task->on_cpu) || !BPF_CORE_READ_BITFIELD_PROBED(task, on_cpu);
 }
 
 /*
@@ -277,31 +281,21 @@ static __always_inline _Bool take_place(struct mark *to, __u32 old_pid)
 	return 1;
 }
 
-/*
- * A thread other than the first has done an exec: it has the PID of the first, which has its own, and
- * has ended. The mark of the thread goes to the place of the other's, or to task storage.
- */
-static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
+/* From the place of @old_pid, which leads there. False: not yet, or never. */
+static __always_inline _Bool bring_home(struct task_struct *task, struct mark *to,
+					struct mark *from, __u32 old_pid)
 {
-	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid);
 	__u64 ran_ns, waited_ns;
 
-	if (!is_mark_of(from, task))
-		return;
-	/* It may have got one in storage meanwhile: by that it has been charged since. */
-	if (!to || bpf_task_storage_get(&more_marks, task, 0, 0) ||
-	    (!take_place(to, old_pid) && !take_place(to, old_pid))) {
-		move_to_storage(task, from);
-		if (leads_to(to, from))
-			__sync_val_compare_and_swap(&to->task, MARK_LEFT, MARK_FREE);
-		return;
-	}
+	if (!take_place(to, old_pid) && !take_place(to, old_pid))
+		return 0;
 	ran_ns = to->ran_ns = from->ran_ns;
 	waited_ns = to->waited_ns = from->waited_ns;
 	to->cgroup_id = from->cgroup_id;
 	to->css_set = 0; /* to be read again */
 	to->moves = from->moves;
 	to->moves_done = from->moves_done;
+	to->late = 0;
 	__sync_lock_test_and_set(&to->task, (__u64)task);
 	/* A switch or a flush may have come between. */
 	if (from->ran_ns != ran_ns)
@@ -315,6 +309,43 @@ static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
 	if ((__s32)(to->moves_done - to->moves) > 0)
 		to->moves_done = to->moves;
 	from->task = MARK_FREE;
+	return 1;
+}
+
+/*
+ * A thread other than the first has done an exec: it has the PID of the first, which has its own, and
+ * has ended. The mark of the thread goes to the place of the other's: now, or once that is charged no
+ * more, at a switch of the thread. Where another's is there, it goes to task storage.
+ */
+static __always_inline void bring_mark(struct task_struct *task, __u32 old_pid)
+{
+	struct mark *to = mark_place((__u32)task->pid), *from = mark_place(old_pid);
+
+	if (!is_mark_of(from, task))
+		return;
+	/* It may have got one in storage meanwhile: by that it has been charged since. */
+	if (to && !bpf_task_storage_get(&more_marks, task, 0, 0)) {
+		if (bring_home(task, to, from, old_pid))
+			return;
+		if (heir_pid(to) == old_pid) {
+			from->late = 1; /* @from may be gone at once */
+			return;
+		}
+	}
+	move_to_storage(task, from);
+	if (leads_to(to, from))
+		__sync_val_compare_and_swap(&to->task, MARK_LEFT, MARK_FREE);
+}
+
+/* At a switch of the task, in which @from has just been found: allocates nothing. */
+static __noinline int bring_late(struct task_struct *task, struct mark *from)
+{
+	struct mark *to = mark_place((__u32)task->tgid);
+	__u32 old_pid = to ? heir_pid(to) : 0;
+
+	if (to && to != from && mark_place(old_pid) == from)
+		bring_home(task, to, from, old_pid);
+	return 0;
 }
 
 #endif
