@@ -39,6 +39,8 @@ static void exec_chains(struct test *test, size_t chains)
 	pid_t other = load_start(load_spin, 0, spin->folder, 0), pids[2];
 	size_t i;
 
+	test->idle_by_turns =
+		true; /* the other CPU: each exec gives the kernel's threads something to do */
 	begin(test);
 	for (i = 0; i < chains; i++)
 		pids[i] = load_start(load_exec, EXECS, group->folder, 0);
@@ -46,6 +48,7 @@ static void exec_chains(struct test *test, size_t chains)
 		load_wait(pids[i]);
 	end_window(test);
 	load_stop(other);
+	check_marks(test);
 	end(test);
 }
 
@@ -58,6 +61,29 @@ void case_exec(struct test *test)
 void case_execs(struct test *test)
 {
 	exec_chains(test, 2);
+}
+
+/* A thread may be freed before it has left its CPU for the last time, while others want that CPU. */
+void case_deaths(struct test *test)
+{
+	struct group *group = make_group(test, NULL, "deaths"),
+		     *spin = make_group(test, NULL, "spin");
+	pid_t others[4], pids[4];
+	size_t i;
+
+	test->idle_by_turns = true;
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		others[i] = load_start(load_spin, 0, spin->folder, 0);
+	begin(test);
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		pids[i] = load_start(load_ends, 1000ULL * test->seconds, group->folder, 0);
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		load_wait(pids[i]);
+	end_window(test);
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		load_stop(others[i]);
+	check_marks(test);
+	end(test);
 }
 
 /* Older than the program: what it had so far is not charged. */

@@ -79,6 +79,9 @@ uint64_t kernel_ns(const struct account *account);
 /* All three figures of a cgroup at the last reading; zeros if it never ran. */
 struct cgroup_cpu figures(const struct test *test, const struct group *group);
 
+/* Waits until no mark is left but those of live tasks; a MISS when it does not come to that. */
+void check_marks(struct test *test);
+
 void case_spin(struct test *test);
 void case_weights(struct test *test);
 void case_short(struct test *test);
@@ -89,6 +92,7 @@ void case_threads(struct test *test);
 void case_nested(struct test *test);
 void case_exec(struct test *test);
 void case_execs(struct test *test);
+void case_deaths(struct test *test);
 void case_rt(struct test *test);
 void case_deadline(struct test *test);
 void case_hotplug(struct test *test);

@@ -29,7 +29,7 @@ static const struct case_entry {
 	{"exec", case_exec},	   {"execs", case_execs},     {"deadline", case_deadline},
 	{"hotplug", case_hotplug}, {"waited", case_waited},   {"lives", case_lives},
 	{"full", case_full},	   {"ends", case_ends},	      {"moves", case_moves},
-	{"old", case_old},	   {"all", case_all},
+	{"old", case_old},	   {"all", case_all},	      {"deaths", case_deaths},
 };
 
 void load_program(struct test *test)

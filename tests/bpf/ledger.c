@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -79,6 +80,22 @@ uint64_t ledger_waited_ns(pid_t pid)
 	return sum;
 }
 
+/* cpu0 0 0 0 0 0 0 1234 5678 9, for each: the seventh is what ran there, as of the last switch. */
+static uint64_t ran_ns(void)
+{
+	FILE *file = fopen("/proc/schedstat", "re");
+	unsigned long long cpu_ran;
+	char line[512];
+	uint64_t sum = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "cpu%*u %*u %*u %*u %*u %*u %*u %llu", &cpu_ran) == 1)
+			sum += cpu_ran;
+	if (file)
+		fclose(file);
+	return sum;
+}
+
 /* cpu  user nice system idle iowait irq softirq steal …, in hundredths of a second */
 struct ledger_times ledger_times(void)
 {
@@ -95,7 +112,24 @@ struct ledger_times ledger_times(void)
 	return (struct ledger_times){
 		.idle_ns = (field[3] + field[4] + field[7]) * unit_ns,
 		.all_ns = all * unit_ns,
+		.ran_ns = ran_ns(),
 	};
+}
+
+void ledger_switch_all(void)
+{
+	cpu_set_t all, one;
+	size_t cpu;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		err(1, "sched_getaffinity");
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (CPU_ISSET(cpu, &all) && sched_setaffinity(0, sizeof(one), &one))
+			err(1, "sched_setaffinity");
+	}
+	sched_setaffinity(0, sizeof(all), &all);
 }
 
 uint64_t ledger_tick_ns(void)

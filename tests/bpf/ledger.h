@@ -20,9 +20,13 @@ uint64_t ledger_waited_ns(pid_t pid);
 struct ledger_times {
 	uint64_t idle_ns; /* idle, or taken by the host */
 	uint64_t all_ns;  /* with that, everything that the kernel says a CPU did */
+	uint64_t ran_ns;  /* by tasks, as of each CPU's last switch; 0 without CONFIG_SCHEDSTATS */
 };
 
 struct ledger_times ledger_times(void);
+
+/* Runs on each CPU for a moment: whatever ran there has left it. */
+void ledger_switch_all(void);
 
 /* One tick of the scheduler. */
 uint64_t ledger_tick_ns(void);

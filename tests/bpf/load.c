@@ -103,6 +103,23 @@ void load_threads(uint64_t count)
 	load_spin(0);
 }
 
+static void *end_thread(void *argument)
+{
+	return argument;
+}
+
+void load_ends(uint64_t ms)
+{
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + ms * NS_PER_MS;
+	pthread_t thread;
+
+	while (clock_ns(CLOCK_MONOTONIC) < end)
+		if (!pthread_create(&thread, NULL, end_thread, NULL))
+			pthread_detach(thread);
+		else
+			usleep(1000); /* for those that there are */
+}
+
 static void one_process(uint64_t ms)
 {
 	pid_t pid = fork();

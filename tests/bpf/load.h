@@ -19,6 +19,7 @@ load_body load_hop;	 /* for ever: changes CPU each millisecond */
 load_body load_threads;	 /* @argument threads that spin for ever */
 load_body load_short;	 /* @argument processes of a millisecond each, one after the other */
 load_body load_storm;	 /* for @argument ms: processes that end at once */
+load_body load_ends;	 /* for @argument ms: threads that end at once, and that nobody waits for */
 load_body load_rest;	 /* for ever: what all others leave of a CPU */
 load_body load_alone;	 /* for ever, in real time: it leaves its CPU to hardly anybody */
 load_body load_fifo;	 /* for ever: half of the time as a real-time task */

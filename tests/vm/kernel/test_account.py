@@ -10,7 +10,7 @@ EXACT = guest.HOME / "build" / "exact"
 WINDOW_S = int(guest.word("cmgr.window") or 10)
 MINUTE_S = 60
 CASES = ("spin", "weights", "short", "storm", "migrate", "move", "threads", "nested", "rt", "exec",
-         "execs", "deadline", "hotplug", "waited", "lives", "old", "all", "full", "ends")
+         "execs", "deaths", "deadline", "hotplug", "waited", "lives", "old", "all", "full", "ends")
 # The same with so few places that nearly every task is found by task storage, and few moves noted of each.
 EXACT_FEW = guest.HOME / "build" / "few" / "exact"
 
