@@ -114,7 +114,7 @@ void case_rt(struct test *test)
 
 void case_deadline(struct test *test)
 {
-	test->idle_by_turns = true;
+	test->idle_by_turns = test->throttled = true;
 	one(test, load_deadline, 0, -1);
 }
 

@@ -42,7 +42,8 @@ struct test {
 	size_t group_count;
 	bool emulated;	    /* interrupts are late */
 	bool idle_by_turns; /* what runs sleeps now and then, or waits for another */
-	bool uncertain;	    /* CPUs come and go: no sum over all of them */
+	bool throttled; /* cpu.stat leaves out what a task runs after its throttling, until it switches */
+	bool uncertain; /* CPUs come and go: no sum over all of them */
 	unsigned int lines, missed, unjudged;
 };
 

@@ -229,7 +229,7 @@ static void tell_sum(struct test *test, const struct cpu_reading *before,
 	if (idle_ns <= wall_ns / 100 || (!(test->emulated && test->idle_by_turns) &&
 					 distance(all_ns, wall_ns) <= wall_ns / 100))
 		tell(test, "sum+idle", sum + idle_ns, wall_ns, wall_ns / 100);
-	else if (test->idle_by_turns && test->times.ran_ns)
+	else if (test->idle_by_turns && test->times.ran_ns && !test->throttled)
 		tell(test, "sum", sum, test->times.ran_ns - was->ran_ns, wall_ns / 100);
 	else
 		printf("%-9s %-10s %12.3f %12.3f not judged: the kernel's times are %.3f ms\n",
@@ -285,6 +285,6 @@ void end(struct test *test)
 		free(group->folder);
 	}
 	test->group_count = 0;
-	test->uncertain = test->idle_by_turns = false;
+	test->uncertain = test->idle_by_turns = test->throttled = false;
 	cpu_reading_free(&test->reading);
 }
