@@ -39,8 +39,8 @@ static void exec_chains(struct test *test, size_t chains)
 	pid_t other = load_start(load_spin, 0, spin->folder, 0), pids[2];
 	size_t i;
 
-	test->idle_by_turns =
-		true; /* the other CPU: each exec gives the kernel's threads something to do */
+	/* On the other CPU: each exec gives the kernel's threads something to do. */
+	test->idle_by_turns = true;
 	begin(test);
 	for (i = 0; i < chains; i++)
 		pids[i] = load_start(load_exec, EXECS, group->folder, 0);

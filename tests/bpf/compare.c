@@ -214,11 +214,21 @@ static void check_lost(struct test *test, const struct cpu_reading *before)
 }
 
 /*
- * All that ran and all that was idle is all the time there was. Where the kernel's own times do not add
- * up to that, its idle time is no judge: they are sampled. Nor is it in an emulated machine for CPUs that
- * idle by turns: interrupts come late there, and it goes on while a task runs already (Linux 7.3: a CPU
- * was idle for longer than there was time). The sum is then compared with what the kernel says ran.
+ * Where the kernel's own times do not add up to the time there was, its idle time is no judge: they are
+ * sampled. Nor is it in an emulated machine for CPUs that idle by turns: interrupts come late there, and it
+ * goes on while a task runs already (Linux 7.3: a CPU was idle for longer than there was time).
  */
+static bool is_idle_known(const struct test *test, uint64_t idle_ns, uint64_t all_ns,
+			  uint64_t wall_ns)
+{
+	if (idle_ns <= wall_ns / 100)
+		return true;
+	if (test->emulated && test->idle_by_turns)
+		return false;
+	return distance(all_ns, wall_ns) <= wall_ns / 100;
+}
+
+/* All that ran and all that was idle is all the time there was; else, what ran is what the kernel says. */
 static void tell_sum(struct test *test, const struct cpu_reading *before,
 		     const struct ledger_times *was, uint64_t wall_ns)
 {
@@ -226,8 +236,7 @@ static void tell_sum(struct test *test, const struct cpu_reading *before,
 	uint64_t all_ns = test->times.all_ns - was->all_ns;
 	uint64_t sum = sum_ns(&test->reading) - sum_ns(before);
 
-	if (idle_ns <= wall_ns / 100 || (!(test->emulated && test->idle_by_turns) &&
-					 distance(all_ns, wall_ns) <= wall_ns / 100))
+	if (is_idle_known(test, idle_ns, all_ns, wall_ns))
 		tell(test, "sum+idle", sum + idle_ns, wall_ns, wall_ns / 100);
 	else if (test->idle_by_turns && test->times.ran_ns && !test->throttled)
 		tell(test, "sum", sum, test->times.ran_ns - was->ran_ns, wall_ns / 100);
