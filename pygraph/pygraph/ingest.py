@@ -27,7 +27,7 @@ INTERVAL_MAX_MS = 100 * 366 * 86_400_000
 LOGGED_MAX = 200
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 
-Check = Callable[[Any, str], Any]
+Check = Callable[[Any], Any]
 Spec = dict[str, Check]
 
 log = logging.getLogger("pygraph")
@@ -35,43 +35,50 @@ blueprint = Blueprint("ingest", __name__, url_prefix="/api/v1")
 
 
 class Invalid(ValueError):
-    def __init__(self, field: str, problem: str) -> None:
+    """A value that cannot be stored; `field` is its path, such as containers[3].name."""
+
+    def __init__(self, problem: str, field: str = "") -> None:
         super().__init__(problem)
-        self.field = field
         self.problem = problem
+        self.field = field
+
+    def inside(self, outer: str) -> "Invalid":
+        """The same, as the object or array around the value has to tell it."""
+        joint = "." if self.field and not self.field.startswith("[") else ""
+        return Invalid(self.problem, f"{outer}{joint}{self.field}")
 
 
 def whole(low: int, high: int = INT64_MAX) -> Check:
-    def check(value: Any, field: str) -> int:
+    def check(value: Any) -> int:
         if type(value) is not int:
-            raise Invalid(field, "must be an integer")
+            raise Invalid("must be an integer")
         if not low <= value <= high:
-            raise Invalid(field, f"must be from {low} to {high}")
+            raise Invalid(f"must be from {low} to {high}")
         return value
 
     return check
 
 
 def number(low: float, high: float) -> Check:
-    def check(value: Any, field: str) -> float:
+    def check(value: Any) -> float:
         if type(value) not in (int, float):
-            raise Invalid(field, "must be a number")
+            raise Invalid("must be a number")
         # Neither NaN nor infinity is in any range.
         if not low <= value <= high:
-            raise Invalid(field, f"must be from {low} to {high}")
+            raise Invalid(f"must be from {low} to {high}")
         return float(value)
 
     return check
 
 
 def text(limit: int) -> Check:
-    def check(value: Any, field: str) -> str:
+    def check(value: Any) -> str:
         if type(value) is not str:
-            raise Invalid(field, "must be a string")
+            raise Invalid("must be a string")
         if len(value) > limit:
-            raise Invalid(field, f"must have at most {limit} characters")
+            raise Invalid(f"must have at most {limit} characters")
         if not value.isascii() and HALF_PAIR.search(value):
-            raise Invalid(field, "must not hold half a surrogate pair")
+            raise Invalid("must not hold half a surrogate pair")
         # Not every database can store NUL: it is stored as it is shown.
         return value.replace("\0", "\\x00")
 
@@ -81,38 +88,38 @@ def text(limit: int) -> Check:
 def matching(pattern: str, what: str) -> Check:
     compiled = re.compile(pattern)
 
-    def check(value: Any, field: str) -> str:
+    def check(value: Any) -> str:
         if type(value) is not str or not compiled.fullmatch(value):
-            raise Invalid(field, f"must be {what}")
+            raise Invalid(f"must be {what}")
         return value
 
     return check
 
 
 def one_of(*allowed: str) -> Check:
-    def check(value: Any, field: str) -> str:
+    def check(value: Any) -> str:
         if type(value) is not str or value not in allowed:
-            raise Invalid(field, f"must be one of {', '.join(allowed)}")
+            raise Invalid(f"must be one of {', '.join(allowed)}")
         return value
 
     return check
 
 
 def optional(inner: Check) -> Check:
-    return lambda value, field: None if value is None else inner(value, field)
+    return lambda value: None if value is None else inner(value)
 
 
-def boolean(value: Any, field: str) -> bool:
+def boolean(value: Any) -> bool:
     if type(value) is not bool:
-        raise Invalid(field, "must be true or false")
+        raise Invalid("must be true or false")
     return value
 
 
-def moment(value: Any, field: str) -> int:
+def moment(value: Any) -> int:
     try:
         return parse_ms(value)
     except (TypeError, ValueError):
-        raise Invalid(field, "must be a UTC time such as 2025-01-31T12:34:56.789Z") from None
+        raise Invalid("must be a UTC time such as 2025-01-31T12:34:56.789Z") from None
 
 
 def fields(spec: Spec, added: dict[str, Any] | None = None) -> Check:
@@ -122,18 +129,21 @@ def fields(spec: Spec, added: dict[str, Any] | None = None) -> Check:
     """
     otherwise = added or {}
 
-    def check(value: Any, field: str) -> dict[str, Any]:
+    def check(value: Any) -> dict[str, Any]:
         if type(value) is not dict:
-            raise Invalid(field or "body", "must be an object")
+            raise Invalid("must be an object")
         checked = {}
-        for key, inner in spec.items():
-            path = f"{field}.{key}" if field else key
-            if key in value:
-                checked[key] = inner(value[key], path)
-            elif key in otherwise:
-                checked[key] = otherwise[key]
-            else:
-                raise Invalid(path, "is missing")
+        key = ""
+        try:
+            for key, inner in spec.items():
+                if key in value:
+                    checked[key] = inner(value[key])
+                elif key in otherwise:
+                    checked[key] = otherwise[key]
+                else:
+                    raise Invalid("is missing")
+        except Invalid as error:
+            raise error.inside(key) from None
         return checked
 
     return check
@@ -142,12 +152,18 @@ def fields(spec: Spec, added: dict[str, Any] | None = None) -> Check:
 def rows(spec: Spec, added: dict[str, Any] | None = None) -> Check:
     inner = fields(spec, added)
 
-    def check(value: Any, field: str) -> list[dict[str, Any]]:
+    def check(value: Any) -> list[dict[str, Any]]:
         if type(value) is not list:
-            raise Invalid(field, "must be an array")
+            raise Invalid("must be an array")
         if len(value) > ROWS_MAX:
-            raise Invalid(field, f"must have at most {ROWS_MAX} rows")
-        return [inner(row, f"{field}[{index}]") for index, row in enumerate(value)]
+            raise Invalid(f"must have at most {ROWS_MAX} rows")
+        checked: list[dict[str, Any]] = []
+        try:
+            for row in value:
+                checked.append(inner(row))
+        except Invalid as error:
+            raise error.inside(f"[{len(checked)}]") from None
+        return checked
 
     return check
 
@@ -227,11 +243,11 @@ ADDED = {"late": (), "dropped": 0, "last": False}
 
 def check_cycle(value: Any) -> dict[str, Any]:
     """The known fields of a record, `time` in milliseconds; Invalid at the first bad one."""
-    record = fields(CYCLE, ADDED)(value, "")
+    record = fields(CYCLE, ADDED)(value)
     seen: set[str] = set()
     for index, row in enumerate(record["containers"]):
         if row["id"] in seen:
-            raise Invalid(f"containers[{index}].id", "is there twice")
+            raise Invalid("is there twice", f"containers[{index}].id")
         seen.add(row["id"])
     return record
 
@@ -242,14 +258,14 @@ def _refuse_constant(name: str) -> None:
 
 def _body() -> Any:
     if request.mimetype != "application/json":
-        raise Invalid("Content-Type", "must be application/json")
+        raise Invalid("must be application/json", "Content-Type")
     # get_data() of Flask 2.2 does not look at the limit.
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
         raise RequestEntityTooLarge
     try:
         return json.loads(request.get_data().decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Invalid("body", f"is not JSON: {error}") from None
+        raise Invalid(f"is not JSON: {error}") from None
 
 
 @blueprint.before_request
@@ -278,9 +294,10 @@ def log_refusal(status: int, field: str, problem: str) -> None:
 
 @blueprint.errorhandler(Invalid)
 def refuse(error: Invalid) -> ResponseReturnValue:
-    status = 415 if error.field == "Content-Type" else 400
-    log_refusal(status, error.field, error.problem)
-    return jsonify(error=f"{error.field} {error.problem}", field=error.field), status
+    field = error.field or "body"
+    status = 415 if field == "Content-Type" else 400
+    log_refusal(status, field, error.problem)
+    return jsonify(error=f"{field} {error.problem}", field=field), status
 
 
 @blueprint.post("/cycles")
@@ -295,7 +312,7 @@ def post_cycle() -> ResponseReturnValue:
 
 @blueprint.post("/finish")
 def post_finish() -> ResponseReturnValue:
-    key = fields(KEY)(_body(), "")
+    key = fields(KEY)(_body())
     pygraph = current_app.extensions["pygraph"]
     run = pygraph.store.finish(**key)
     if run is None:

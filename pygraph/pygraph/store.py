@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, create_engine, delete, event, insert, select, text, update
+from sqlalchemy import Table, bindparam, create_engine, delete, event, insert, select, text, update
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
@@ -46,6 +46,9 @@ Identities = dict[tuple[str, str, str], int]
 
 # As text: SQLAlchemy looks through every statement of its own each time, for its cache.
 FIND_RUN = text("SELECT id, rolled_ms FROM runs WHERE boot_id = :boot_id AND run_id = :run_id")
+FIND_IDENTITIES = text("""
+    SELECT id, container_id, name, image FROM identities WHERE container_id IN :container_ids
+""").bindparams(bindparam("container_ids", expanding=True))
 FIND_CYCLE = text("SELECT id FROM cycles WHERE run = :run AND seq = :seq")
 COUNT_CYCLE = text("""
     UPDATE runs SET
@@ -73,9 +76,15 @@ class Meter:
         before, self._cpu_ns = self._cpu_ns, time.process_time_ns()
         return {
             "server_cpu_ns": self._cpu_ns - before,
-            "server_rss_kib": int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_KIB,
+            "server_rss_kib": _rss_kib(),
             "server_store_us": self.store_us,
         }
+
+
+def _rss_kib() -> int:
+    # Past the layers of a text file, which take longer than the kernel.
+    with open("/proc/self/statm", "rb", buffering=0) as statm:
+        return int(statm.read().split()[1]) * PAGE_KIB
 
 
 class Store:
@@ -322,9 +331,7 @@ def _identity(row: Record) -> tuple[str, str, str]:
 def _stored_identities(connection: Connection, rows: list[Record]) -> Identities:
     known = {}
     for batch in _batches([row["id"] for row in rows], IDENTITY_BATCH):
-        found = connection.execute(
-            select(identities).where(identities.c.container_id.in_(batch))
-        )
+        found = connection.execute(FIND_IDENTITIES, {"container_ids": batch})
         known.update({(row.container_id, row.name, row.image): row.id for row in found})
     return known
 
