@@ -35,7 +35,10 @@ blueprint = Blueprint("ingest", __name__, url_prefix="/api/v1")
 
 
 class Invalid(ValueError):
-    """A value that cannot be stored; `field` is its path, such as containers[3].name."""
+    """A value that cannot be stored; `field` is its path, such as containers[3].name.
+
+    Without a path it is the body itself. A header is named as it is written.
+    """
 
     def __init__(self, problem: str, field: str = "") -> None:
         super().__init__(problem)
@@ -43,7 +46,7 @@ class Invalid(ValueError):
         self.field = field
 
     def inside(self, outer: str) -> "Invalid":
-        """The same, as the object or array around the value has to tell it."""
+        """The same error, its path as seen from around `outer`."""
         joint = "." if self.field and not self.field.startswith("[") else ""
         return Invalid(self.problem, f"{outer}{joint}{self.field}")
 

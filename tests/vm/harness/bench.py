@@ -9,6 +9,7 @@ from .step import BUILD, run, say, step
 
 DISK_MIB = 2048
 TIMEOUT_S = 5400
+REAP_MISSED = 4
 # Sampling of allocations by KFENCE, which the other jobs want, would be in the figures. The HPET
 # tells the time: the kernel may have misjudged the rate of the emulated TSC.
 WORDS = "kfence.sample_interval=0 clocksource=hpet"
@@ -37,5 +38,6 @@ def reap() -> int:
     machine = Machine("bench-reap", root, disks, show=True, kernel_words=WORDS)
     with step("bench-reap", "a hundred containers removed by docker rm -f and by cmgr-bpf, in turn"):
         code = machine.run(TIMEOUT_S)
-    say(f"bench-reap: {'could not measure' if code else 'done'} ({machine.logs / 'output'})")
+    told = {0: "done", REAP_MISSED: "the bar is missed"}.get(code, "could not measure")
+    say(f"bench-reap: {told} ({machine.logs / 'output'})")
     return code
