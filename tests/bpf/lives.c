@@ -44,6 +44,7 @@ static void be_born(struct life *life, const struct group *parent, unsigned int 
 static void die(struct life *life)
 {
 	load_wait(life->pid);
+	ledger_switch_all(); /* it may still be on its way out */
 	life->kernel_ns = ledger_usage_ns(life->folder);
 	while (rmdir(life->folder))
 		usleep(100);
