@@ -33,6 +33,8 @@ CACHE_ENTRIES = 18
 AT_ONCE = 3
 RETRY_S = 2
 PAUSE_S = 0.005
+# A look costs as much as a record: not after each of many.
+LOOK_EVERY_S = 0.5
 
 # Another version draws another picture, and shows another page; another database has other runs.
 PROCESS = secrets.token_hex(4)
@@ -149,6 +151,7 @@ class Worker:
             except Exception:
                 # The next record wakes it again.
                 log.exception("worker=1 result=failed")
+            self._stop.wait(LOOK_EVERY_S)
 
     def _work(self) -> None:
         while not self._stop.is_set() and self._gallery.store.roll_up():
