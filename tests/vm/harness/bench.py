@@ -9,7 +9,7 @@ from .step import BUILD, run, say, step
 
 DISK_MIB = 2048
 TIMEOUT_S = 5400
-REAP_MISSED = 4
+REAP_MISSED = 4  # exit code of the guest's part
 # Sampling of allocations by KFENCE, which the other jobs want, would be in the figures. The HPET
 # tells the time: the kernel may have misjudged the rate of the emulated TSC.
 WORDS = "kfence.sample_interval=0 clocksource=hpet"

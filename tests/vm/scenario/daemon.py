@@ -47,13 +47,10 @@ class Daemon:
 
     def wait_for_records(self, count: int, timeout_s: float) -> list[dict[str, Any]]:
         def enough() -> list[dict[str, Any]] | None:
-            ended = self.process.poll() is not None     # before its last words are read
-            records = self.records()
-            if len(records) >= count:
-                return records
-            if ended:
+            if self.process.poll() is not None:
                 raise RuntimeError(f"the daemon ended by itself: {self.errors()}")
-            return None
+            records = self.records()
+            return records if len(records) >= count else None
 
         return wait_for(f"{count} records of the daemon", enough, timeout_s)
 
