@@ -92,11 +92,10 @@ def client(
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.connect()
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    due = start
-    for body in bodies:
-        due = due + pause_s if pause_s else time.perf_counter()
+    for index, body in enumerate(bodies):
+        due = start + index * pause_s if pause_s else time.perf_counter()
         time.sleep(max(0.0, due - time.perf_counter()))
-        if due - start > ROUND_S:
+        if not pause_s and due - start > ROUND_S:
             break
         connection.request("POST", "/api/v1/cycles", body, HEADERS)
         answer = connection.getresponse()
@@ -108,7 +107,7 @@ def client(
 
 def measure(port: int, name: str, clients: int, rate: float) -> tuple[float, list[float]]:
     """Records a second, and the seconds of each."""
-    most = int((rate or 900) * ROUND_S / clients) + 1
+    most = round((rate or 900) * ROUND_S / clients)
     loads = []
     for index in range(clients):
         source = records(f"{name}-{index}")
