@@ -21,6 +21,10 @@ PACKAGES = """
     gcc-12 sparse dkms python3-pytest stress-ng
 """.split()
 PACKAGES_OF = {SUITE: ["docker-cli"], OLD_SUITE: []}     # before, docker.io had the client, too
+# A cloud image of Debian's, as far as it matters here, with what a checkout takes.
+FRESH_PACKAGES = """
+    linux-image-cloud-amd64 systemd-sysv udev dbus kmod procps iproute2 curl python3 sudo git make
+""".split()
 LEAN = ["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*"]
 SPARE_MIB = 3072
@@ -58,7 +62,7 @@ def _make(folder: Path, suite: str, packages: list[str]) -> None:
     partial = BUILD / "root-partial"
     run_as_root("clean-root", ["rm", "-rf", partial])
     partial.mkdir(parents=True)
-    with step("guest root", f"Debian {suite} with kernel, Docker and compilers, by mmdebstrap"):
+    with step("guest root", f"Debian {suite}, {len(packages)} packages and what they need, by mmdebstrap"):
         run_as_root("root", [
             "mmdebstrap", "--mode=root", "--variant=minbase", *LEAN,
             f"--essential-hook='{setup}' early \"$1\"", f"--customize-hook='{setup}' late \"$1\"",
@@ -76,12 +80,20 @@ def _make(folder: Path, suite: str, packages: list[str]) -> None:
 
 def guest_root(suite: str = SUITE) -> Root:
     """The root for this checkout, made if there is none yet."""
+    return _kept_root(suite, suite, PACKAGES + PACKAGES_OF[suite])
+
+
+def fresh_root() -> Root:
+    """A Debian 13 on which nothing of ours, and nothing that ours needs, was ever installed."""
+    return _kept_root("fresh", SUITE, FRESH_PACKAGES)
+
+
+def _kept_root(name: str, suite: str, packages: list[str]) -> Root:
     setup = CHECKOUT / "tests" / "vm" / "root-setup"
-    packages = PACKAGES + PACKAGES_OF[suite]
     key = key_of(suite, " ".join(packages), " ".join(LEAN), setup)
-    folder = BUILD / f"root-{suite}-{key}"
+    folder = BUILD / f"root-{name}-{key}"
     if not folder.exists():
-        for old in BUILD.glob(f"root-{suite}-*"):
+        for old in BUILD.glob(f"root-{name}-*"):
             run_as_root("clean-root", ["rm", "-rf", old])
         _make(folder, suite, packages)
     tree = folder / "tree"

@@ -1,11 +1,9 @@
 """In the guest: the packages on a real host, with systemd, from installing to purging."""
 
-import json
 import re
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -13,6 +11,7 @@ sys.path[:0] = [str(HERE.parent / "scenario"), str(HERE.parent)]
 
 from checks import Checks, NeverHeld, wait_for  # noqa: E402
 from harness import klog  # noqa: E402
+from services import PAGE, active, journal, left, must, rows, run, show  # noqa: E402
 
 PACKAGES = Path("/opt/cmgr-bpf/packages")
 NAMES = ("cmgr-bpf", "cmgr-bpf-dkms", "pygraph")
@@ -20,46 +19,6 @@ SETTINGS = Path("/etc/default/cmgr-bpf")
 ENTRY = Path("/etc/cron.d/cmgr-bpf")
 PINS = Path("/sys/fs/bpf/cmgr")
 MODULE = Path("/sys/module/sysinfo/srcversion")
-PAGE = "http://127.0.0.1:8000"
-LEFT = ("/usr/sbin/cmgr-bpf", "/etc/default/cmgr-bpf", "/etc/default/pygraph", "/var/lib/cmgr-bpf",
-        "/run/cmgr-bpf", "/var/lib/pygraph", "/var/lib/private/pygraph", "/usr/share/pygraph",
-        "/var/lib/dkms/cmgr-bpf", "/sys/fs/bpf/cmgr", "/etc/cron.d/cmgr-bpf", "/proc/sysinfo",
-        "/etc/systemd/system/multi-user.target.wants/cmgr-bpf.service")
-
-
-def run(*words: object, timeout_s: float = 1800) -> tuple[int, str]:
-    ended = subprocess.run([str(word) for word in words], text=True, check=False, timeout=timeout_s,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT)
-    return ended.returncode, ended.stdout
-
-
-def must(*words: object) -> str:
-    code, out = run(*words)
-    if code:
-        raise RuntimeError(f"{' '.join(map(str, words))}: exit code {code}: {out[-2000:]}")
-    return out
-
-
-def show(name: str, unit: str = "cmgr-bpf") -> str:
-    return must("systemctl", "show", "-P", name, f"{unit}.service").strip()
-
-
-def active(unit: str) -> bool:
-    return show("ActiveState", unit) == "active"
-
-
-def journal() -> str:
-    return must("journalctl", "-q", "-o", "cat", "-u", "cmgr-bpf.service")
-
-
-def rows(view: str) -> list[dict]:
-    try:
-        with urllib.request.urlopen(f"{PAGE}/api/v1/views/{view}.json", timeout=10) as answer:
-            told = json.load(answer)
-    except OSError:
-        return []
-    return told if isinstance(told, list) else told.get("rows", [])
 
 
 def settle(options: str) -> None:
@@ -173,10 +132,7 @@ def stays(checks: Checks) -> None:
 
 def goes(checks: Checks) -> None:
     must("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-qy", *NAMES)
-    left = [path for path in LEFT if Path(path).exists() or Path(path).is_symlink()]
-    checks.equal("purged: nothing is left", left, [])
-    modules = [*Path("/lib/modules").rglob("sysinfo.ko*")]
-    checks.equal("nor a module", modules, [])
+    checks.equal("purged: nothing is left", left(), [])
 
 
 def main() -> int:
