@@ -4,6 +4,10 @@ import json
 import subprocess
 import urllib.request
 from pathlib import Path
+from typing import Callable
+
+from checks import Checks, NeverHeld
+from harness import klog
 
 PAGE = "http://127.0.0.1:8000"
 LEFT = ("/usr/sbin/cmgr-bpf", "/etc/default/cmgr-bpf", "/etc/default/pygraph", "/var/lib/cmgr-bpf",
@@ -51,3 +55,18 @@ def left() -> list[str]:
     """What a purge has left, but should not have."""
     return [path for path in LEFT if Path(path).exists() or Path(path).is_symlink()] + [
         str(path) for path in Path("/lib/modules").rglob("sysinfo.ko*")]
+
+
+def judge(*parts: Callable[[Checks], None]) -> int:
+    """Runs the parts in turn, up to the first that breaks; the job's exit code."""
+    checks = Checks()
+    try:
+        for part in parts:
+            print(f"\n{part.__name__}", flush=True)
+            part(checks)
+    except (NeverHeld, RuntimeError, subprocess.SubprocessError) as error:
+        checks.check("to the end", False, f"{error}\n{run('journalctl', '-b', '-n', '80')[1]}")
+    found = [line for line in must("dmesg").splitlines() if klog.SPLAT.search(line)]
+    checks.equal("the kernel has not complained", found, [])
+    print(f"\n{checks.passed} passed, {checks.failed} failed", flush=True)
+    return 1 if checks.failed else 0

@@ -17,7 +17,7 @@ def main() -> int:
     copy_tree(checkout_files(), tree)
     disk = tree.parent / "newcomer.img"
     pack(tree, disk, "newcomer-disk")
-    # The one thing that a guest cannot have from Docker's registry: debian:trixie-slim.
+    # debian:trixie-slim is on it: no test pulls from Docker's registry.
     disks = {"cmgr": disk, "docker": images_disk(guest_root())}
     machine = Machine("newcomer", fresh_root(), disks, show=True)
     with step("newcomer", "the README's commands for Debian 13, in a fresh one"):

@@ -84,7 +84,7 @@ def guest_root(suite: str = SUITE) -> Root:
 
 
 def fresh_root() -> Root:
-    """A Debian 13 on which nothing of ours, and nothing that ours needs, was ever installed."""
+    """A Debian 13 without what the README has one install."""
     return _kept_root("fresh", SUITE, FRESH_PACKAGES)
 
 

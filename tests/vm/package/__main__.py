@@ -9,9 +9,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "scenario"), str(HERE.parent)]
 
-from checks import Checks, NeverHeld, wait_for  # noqa: E402
-from harness import klog  # noqa: E402
-from services import PAGE, active, journal, left, must, rows, run, show  # noqa: E402
+from checks import Checks, wait_for  # noqa: E402
+from services import PAGE, active, journal, judge, left, must, rows, run, show  # noqa: E402
 
 PACKAGES = Path("/opt/cmgr-bpf/packages")
 NAMES = ("cmgr-bpf", "cmgr-bpf-dkms", "pygraph")
@@ -135,19 +134,5 @@ def goes(checks: Checks) -> None:
     checks.equal("purged: nothing is left", left(), [])
 
 
-def main() -> int:
-    checks = Checks()
-    try:
-        for part in (installs, governs, survives, schedules, upgrades, stays, goes):
-            print(f"\n{part.__name__}", flush=True)
-            part(checks)
-    except (NeverHeld, RuntimeError, subprocess.SubprocessError) as error:
-        checks.check("to the end", False, f"{error}\n{run('journalctl', '-b', '-n', '80')[1]}")
-    found = [line for line in must("dmesg").splitlines() if klog.SPLAT.search(line)]
-    checks.equal("the kernel has not complained", found, [])
-    print(f"\n{checks.passed} passed, {checks.failed} failed", flush=True)
-    return 1 if checks.failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(installs, governs, survives, schedules, upgrades, stays, goes))
