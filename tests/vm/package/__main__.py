@@ -92,6 +92,7 @@ def schedules(checks: Checks) -> None:
 
 def upgrades(checks: Checks) -> None:
     folder = Path("/root/newer")
+    folder.mkdir()
     for package in PACKAGES.glob("*.deb"):
         tree = folder / package.stem
         must("dpkg-deb", "-R", package, tree)
