@@ -35,7 +35,7 @@ def reap() -> int:
     """Of removing, beside docker rm."""
     root = guest_root()
     disks = {"cmgr": product_disk(root), "docker": images_disk(root)}
-    machine = Machine("bench-reap", root, disks, show=True, kernel_words=WORDS)
+    machine = Machine("bench-reap", root, disks, show=True, kernel_words=WORDS, counted=True)
     with step("bench-reap", "a hundred containers removed by docker rm -f and by cmgr-bpf, in turn"):
         code = machine.run(TIMEOUT_S)
     told = {0: "done", REAP_MISSED: "the bar is missed"}.get(code, "could not measure")

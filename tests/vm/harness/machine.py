@@ -16,6 +16,7 @@ from .step import BUILD, LOGS, VERBOSE, Failure, say
 POLL_S = 0.1
 # A CPU without AVX: libraries then leave the wide vectors alone, which are slow to emulate.
 EMULATED_CPU = "Nehalem"
+INSTRUCTION_SHIFT = 1   # 2**1 ns each
 INIT = "/usr/local/sbin/cmgr-init"
 # An initramfs would have mounted both, without which no disk is found by its label.
 MOUNTS_FIRST = f'/bin/sh -- -c "mount -t proc proc /proc && mount -t sysfs sysfs /sys && exec {INIT}"'
@@ -31,11 +32,16 @@ class Boot(NamedTuple):
 
 
 class Machine:
-    """A guest that runs one job. Disks in `kept` keep what the guest writes, others do not."""
+    """A guest that runs one job. Disks in `kept` keep what the guest writes, others do not.
+
+    Where it is emulated and `counted`, its clock counts the instructions of its CPUs, which run by turns,
+    and goes with the host's only while both are idle: how busy the host is does not show in it.
+    """
 
     def __init__(self, job: str, root: Root, disks: Mapping[str, Path],
                  kept: Mapping[str, Path] | None = None, kernel_words: str = "",
-                 show: bool = VERBOSE, port: int | None = None, boot: Boot | None = None) -> None:
+                 show: bool = VERBOSE, port: int | None = None, boot: Boot | None = None,
+                 counted: bool = False) -> None:
         self.job = job
         self.boot = boot or Boot(root.kernel, root.initrd, "")
         self.root = root
@@ -43,6 +49,7 @@ class Machine:
         self.kept = kept or {}
         self.kernel_words = kernel_words
         self.port = port
+        self.counted = counted
         suite = "" if root.suite == SUITE else root.suite
         self.logs = LOGS / "-".join(filter(None, (job, self.boot.name, suite)))
         self.process: subprocess.Popen[bytes] | None = None
@@ -66,6 +73,11 @@ class Machine:
             words += ["-device", f"virtserialport,chardev={name},name=cmgr.{name}"]
         return words
 
+    def _emulator(self) -> list[str]:
+        if self.counted:
+            return ["-accel", "tcg,thread=single", "-icount", f"shift={INSTRUCTION_SHIFT},sleep=on"]
+        return ["-accel", "tcg,thread=multi"]
+
     def _command(self, guest_end: socket.socket) -> list[str]:
         kvm = os.environ.get("KVM", "") not in ("", "0")
         # lsm= without "bpf": systemd spends seconds on loading a BPF LSM program. tsc=reliable: where
@@ -79,7 +91,7 @@ class Machine:
         words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
                  "-no-reboot", "-machine", "q35,sata=off,smbus=off",
                  "-cpu", "host" if kvm else EMULATED_CPU,
-                 "-accel", "kvm" if kvm else "tcg,thread=multi", "-smp", "2", "-m", "4096",
+                 *(["-accel", "kvm"] if kvm else self._emulator()), "-smp", "2", "-m", "4096",
                  "-kernel", str(self.boot.kernel), "-append", append, "-serial", "chardev:console",
                  "-device", "virtio-rng-pci",
                  "-netdev", f"user,id=net{forward}",
