@@ -124,6 +124,7 @@ class Point:
 
     async def follow(self, how: int) -> None:
         """A new start; or cleanup before it; or first what cron does, then both."""
+        self.to_interrupt = False   # these end by themselves
         if how % 3 == 2:
             await self.as_cron()
         if how % 3:
