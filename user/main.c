@@ -147,7 +147,7 @@ static int run(struct options *options)
 		return EXIT_USAGE;
 	}
 	/* The doctor may have to wait for an engine. */
-	if (run_dir_in_use(options->run_dir)) {
+	if (run_dir_in_use(options->run_dir) > 0) {
 		log_line("another cmgr-bpf is running (lock %s/" RUN_LOCK ")", options->run_dir);
 		return EXIT_RUNNING;
 	}

@@ -73,16 +73,17 @@ int run_dir_lock(const char *run_dir)
 	return fd;
 }
 
-bool run_dir_in_use(const char *run_dir)
+int run_dir_in_use(const char *run_dir)
 {
 	_cleanup_free_ char *path = format_text("%s/" RUN_LOCK, run_dir);
 	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
 	struct flock lock = whole_file(F_WRLCK);
 
-	/* Only what is sure to be free is taken for that: an entry in use would be removed. */
+	if (!path)
+		return -ENOMEM;
 	if (fd < 0)
-		return !path || (errno != ENOENT && errno != ENOTDIR);
-	return fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type != F_UNLCK;
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	return fcntl(fd, F_OFD_GETLK, &lock) ? -errno : lock.l_type != F_UNLCK;
 }
 
 static int remove_in(const char *dir, const char *name)

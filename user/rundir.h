@@ -25,8 +25,8 @@ int lock_file(const char *path);
  */
 int run_dir_lock(const char *dir);
 
-/* Whether a daemon holds the lock there. */
-bool run_dir_in_use(const char *dir);
+/* 1 if a daemon holds the lock there, 0 if none does, -errno if that cannot be told. */
+int run_dir_in_use(const char *dir);
 
 /*
  * Removes the files, the lock's last, and the directory if nothing else is in it. The caller holds the

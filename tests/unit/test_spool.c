@@ -314,6 +314,22 @@ static void every_changed_byte_ends_what_counts(void **state)
 	print_message("%zu changed bits\n", changes);
 }
 
+/* A disk that could not read it for a while. */
+static void what_can_be_read_after_all_is_sent(void **state)
+{
+	_cleanup_free_ char *path = format_text("%s/" FIRST ".record", dir);
+	_cleanup_free_ char *damaged = format_text("%s/" FIRST ".damaged", dir);
+	_cleanup_free_ char *text = NULL;
+	size_t first;
+
+	(void)state;
+	text = both_parts(&first);
+	write_record(text, strlen(text));
+	assert_int_equal(rename(path, damaged), 0);
+	expect_after_restart(whole);
+	assert_false(is_there(FIRST ".damaged"));
+}
+
 /* What was cut is not there any more: the next part begins where the last whole one ends. */
 static void a_cut_file_is_whole(void **state)
 {
@@ -372,6 +388,7 @@ int main(void)
 		in_a_folder(a_file_is_what_its_format_says),
 		in_a_folder(every_truncation_is_cut),
 		in_a_folder(every_changed_byte_ends_what_counts),
+		in_a_folder(what_can_be_read_after_all_is_sent),
 		in_a_folder(a_cut_file_is_whole),
 		cmocka_unit_test(foreign_text_is_no_part),
 	};

@@ -64,11 +64,14 @@ static int set_state(struct spool *spool, struct spool_entry *entry, enum spool_
 
 /* Opening */
 
-static int set_aside_damaged(struct spool *spool, struct spool_entry *entry)
+/* @err is what reading it failed with, if it did. */
+static int set_aside_damaged(struct spool *spool, struct spool_entry *entry, int err)
 {
 	_cleanup_free_ char *path = spool_file_path(spool, entry);
 
-	log_line("%s holds no whole record: it is kept beside as .damaged", path ? path : "?");
+	log_line("%s %s%s: it is kept beside as .damaged", path ? path : "?",
+		 err == -EIO ? "cannot be read: " : "holds no whole record",
+		 err == -EIO ? strerror(EIO) : "");
 	return set_state(spool, entry, SPOOL_DAMAGED);
 }
 
@@ -76,6 +79,7 @@ static int set_aside_damaged(struct spool *spool, struct spool_entry *entry)
 static int take_up(struct spool *spool, struct spool_entry *entry)
 {
 	_cleanup_free_ char *path = NULL, *text = NULL;
+	bool was_damaged = entry->state == SPOOL_DAMAGED;
 	struct parts parts;
 	size_t size;
 	int err;
@@ -83,15 +87,13 @@ static int take_up(struct spool *spool, struct spool_entry *entry)
 	/* Its first write was never reached. */
 	if (!entry->size)
 		return delete_entry(spool, entry);
-	err = set_state(spool, entry, SPOOL_WAITS);
+	err = spool_file_read(spool, entry, &text, &size, &parts);
+	if (err == -EFBIG || err == -EIO || (!err && !parts.size))
+		return was_damaged ? 0 : set_aside_damaged(spool, entry, err);
 	if (!err)
-		err = spool_file_read(spool, entry, &text, &size, &parts);
-	if (err == -EFBIG || err == -EIO)
-		return set_aside_damaged(spool, entry);
+		err = set_state(spool, entry, SPOOL_WAITS);
 	if (err)
 		return err;
-	if (!parts.size)
-		return set_aside_damaged(spool, entry);
 	path = spool_file_path(spool, entry);
 	if (!path)
 		return -ENOMEM;
@@ -145,8 +147,7 @@ static int take_up_all(struct spool *spool)
 		size_t count = spool->count;
 
 		spool->last = entry->number;
-		if (entry->state != SPOOL_DAMAGED)
-			err = take_up(spool, entry);
+		err = take_up(spool, entry);
 		/* An empty one is there no more. */
 		if (spool->count < count)
 			continue;
@@ -375,7 +376,7 @@ int spool_oldest(struct spool *spool, uint64_t *ret_number, char **ret_json)
 			return 1;
 		}
 		if (err == -EBADMSG || err == -EFBIG || err == -EIO)
-			err = set_aside_damaged(spool, entry);
+			err = set_aside_damaged(spool, entry, err);
 		else if (err == -ENOENT) {
 			log_line("record %" PRIu64 " of %s is gone", entry->number, spool->dir);
 			forget_entry(spool, entry);

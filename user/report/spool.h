@@ -5,8 +5,9 @@
  * carried out, and its outcomes follow. A record that cannot be written waits in memory, is sent from
  * there in its turn, and is written once that works again.
  *
- * NUMBER.rejected is one that pygraph refused; it is tried again at the next start. NUMBER.damaged is
- * one without a whole part. Beyond the limit these are deleted first, then the oldest records.
+ * NUMBER.rejected is one that pygraph refused, NUMBER.damaged one without a whole part or that the disk
+ * could not read; both are tried again at the next start. Beyond the limit these are deleted first, then
+ * the oldest records.
  */
 #ifndef CMGR_REPORT_SPOOL_H
 #define CMGR_REPORT_SPOOL_H
