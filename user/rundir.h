@@ -25,7 +25,10 @@ int lock_file(const char *path);
  */
 int run_dir_lock(const char *dir);
 
-/* 1 if a daemon holds the lock there, 0 if none does, -errno if that cannot be told. */
+/*
+ * 1 if a daemon holds the lock there, 0 if none does, -errno if that cannot be told: who would remove
+ * something takes that for in use.
+ */
 int run_dir_in_use(const char *dir);
 
 /*

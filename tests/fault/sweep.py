@@ -218,7 +218,7 @@ async def one(folder: str, fault: str, call: str, when: int, number: int) -> tup
     # EAGAIN is also what a lock says that another holds; 127 is the dynamic loader's.
     allowed = {"SIGKILL": {0, -9}, "SIGINT": {0, -2}, "EAGAIN": {0, 1, 3, 4, 127}}.get(
         fault, {0, 1, 3, 127})
-    if (call, when) == ("mmap", 1):
+    if (call, when) == ("mmap", 1) and not fault.startswith("SIG") and not point.printed:
         allowed = {*allowed, -11}   # the dynamic loader's, which does not look whether it failed
     if status not in allowed:
         point.wrong.append(f"ends with {status}")

@@ -287,6 +287,8 @@ static void every_truncation_is_cut(void **state)
 		write_record(text, size);
 		expect_after_restart(size < first ? NULL : size < strlen(text) ? decided : whole);
 		assert_int_equal(is_there(FIRST ".damaged"), size && size < first);
+		expect_after_restart(NULL);
+		assert_int_equal(is_there(FIRST ".damaged"), size && size < first);
 		empty_dir();
 	}
 	print_message("%zu truncations\n", size);
@@ -328,6 +330,17 @@ static void what_can_be_read_after_all_is_sent(void **state)
 	assert_int_equal(rename(path, damaged), 0);
 	expect_after_restart(whole);
 	assert_false(is_there(FIRST ".damaged"));
+}
+
+/* A folder: one that no start can read, nor any daemon has put there. */
+static void what_cannot_be_read_is_left_aside(void **state)
+{
+	_cleanup_free_ char *damaged = format_text("%s/" FIRST ".damaged", dir);
+
+	(void)state;
+	assert_int_equal(mkdir(damaged, 0700), 0);
+	expect_after_restart(NULL);
+	assert_int_equal(rmdir(damaged), 0);
 }
 
 /* What was cut is not there any more: the next part begins where the last whole one ends. */
@@ -389,6 +402,7 @@ int main(void)
 		in_a_folder(every_truncation_is_cut),
 		in_a_folder(every_changed_byte_ends_what_counts),
 		in_a_folder(what_can_be_read_after_all_is_sent),
+		in_a_folder(what_cannot_be_read_is_left_aside),
 		in_a_folder(a_cut_file_is_whole),
 		cmocka_unit_test(foreign_text_is_no_part),
 	};

@@ -221,9 +221,12 @@ int schedule_remove(const char *run_dir)
 			err = -errno;
 	}
 	if (!err && entry.ours) {
-		if (entry.run_dir && strcmp(entry.run_dir, run_dir) &&
-		    run_dir_in_use(entry.run_dir))
-			err = -EBUSY;
+		int used = entry.run_dir && strcmp(entry.run_dir, run_dir)
+				   ? run_dir_in_use(entry.run_dir)
+				   : 0;
+
+		if (used)
+			err = used < 0 ? used : -EBUSY;
 		else if (unlink(SCHEDULE_PATH))
 			err = -errno;
 	}

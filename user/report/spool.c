@@ -64,15 +64,25 @@ static int set_state(struct spool *spool, struct spool_entry *entry, enum spool_
 
 /* Opening */
 
-/* @err is what reading it failed with, if it did. */
-static int set_aside_damaged(struct spool *spool, struct spool_entry *entry, int err)
+/* What reading a record can end with that has to do with this file alone; -ENODATA: no whole part. */
+static bool is_unreadable(int err)
+{
+	return err == -ENODATA || err == -EIO || err == -EFBIG || err == -EBADMSG ||
+	       err == -EUCLEAN;
+}
+
+/* Whatever comes of its name: the others are not to wait for it. */
+static void set_aside_damaged(struct spool *spool, struct spool_entry *entry, int err)
 {
 	_cleanup_free_ char *path = spool_file_path(spool, entry);
+	const char *how =
+		set_state(spool, entry, SPOOL_DAMAGED) ? "left alone" : "kept beside as .damaged";
 
-	log_line("%s %s%s: it is kept beside as .damaged", path ? path : "?",
-		 err == -EIO ? "cannot be read: " : "holds no whole record",
-		 err == -EIO ? strerror(EIO) : "");
-	return set_state(spool, entry, SPOOL_DAMAGED);
+	if (err == -ENODATA)
+		log_line("%s holds no whole record: it is %s", path ? path : "?", how);
+	else
+		log_line("%s cannot be read: %s; it is %s", path ? path : "?", strerror(-err), how);
+	entry->state = SPOOL_DAMAGED;
 }
 
 /* What the file of an earlier run holds: only whole parts are left of it. */
@@ -85,18 +95,29 @@ static int take_up(struct spool *spool, struct spool_entry *entry)
 	int err;
 
 	/* Its first write was never reached. */
-	if (!entry->size)
-		return delete_entry(spool, entry);
+	if (!entry->size) {
+		err = delete_entry(spool, entry);
+		return was_damaged ? 0 : err;
+	}
 	err = spool_file_read(spool, entry, &text, &size, &parts);
-	if (err == -EFBIG || err == -EIO || (!err && !parts.size))
-		return was_damaged ? 0 : set_aside_damaged(spool, entry, err);
+	if (!err && !parts.size)
+		err = -ENODATA;
+	if (!was_damaged && is_unreadable(err)) {
+		set_aside_damaged(spool, entry, err);
+		return 0;
+	}
 	if (!err)
 		err = set_state(spool, entry, SPOOL_WAITS);
+	/* It stays aside. */
+	if (was_damaged && err && err != -ENOMEM)
+		return 0;
 	if (err)
 		return err;
 	path = spool_file_path(spool, entry);
 	if (!path)
 		return -ENOMEM;
+	if (was_damaged)
+		log_line("%s can be read again", path);
 	if (parts.size < size) {
 		log_line("%s: %zu bytes of an unfinished part are cut off", path,
 			 size - parts.size);
@@ -345,7 +366,7 @@ static int read_record(struct spool *spool, struct spool_entry *entry, char **re
 		if (err)
 			return err;
 		if (!parts.size)
-			return -EBADMSG;
+			return -ENODATA;
 	}
 	json = entry->json ? strdup(entry->json) : strndup(parts.json, parts.length);
 	if (!json)
@@ -375,9 +396,10 @@ int spool_oldest(struct spool *spool, uint64_t *ret_number, char **ret_json)
 			*ret_number = entry->number;
 			return 1;
 		}
-		if (err == -EBADMSG || err == -EFBIG || err == -EIO)
-			err = set_aside_damaged(spool, entry, err);
-		else if (err == -ENOENT) {
+		if (is_unreadable(err)) {
+			set_aside_damaged(spool, entry, err);
+			err = 0;
+		} else if (err == -ENOENT) {
 			log_line("record %" PRIu64 " of %s is gone", entry->number, spool->dir);
 			forget_entry(spool, entry);
 			err = 0;

@@ -6,7 +6,7 @@
  * there in its turn, and is written once that works again.
  *
  * NUMBER.rejected is one that pygraph refused, NUMBER.damaged one without a whole part or that the disk
- * could not read; both are tried again at the next start. Beyond the limit these are deleted first, then
+ * could not read; both are tried again at each start. Beyond the limit these are deleted first, then
  * the oldest records.
  */
 #ifndef CMGR_REPORT_SPOOL_H
