@@ -206,7 +206,7 @@ $(BUILD)/exact: $(EXACT_OBJECTS)
 
 # Systemd mounts it; elsewhere it may be missing.
 bpf-file-system:
-	$(Q)mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+	$(Q)mountpoint -q /sys/fs/bpf || mount -t bpf -o mode=700 bpf /sys/fs/bpf
 
 exact: bpf-file-system
 	$(Q)$(as_user) $(MAKE) $(BUILD)/exact

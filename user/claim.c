@@ -48,8 +48,9 @@ static int undo(const struct options *options, const struct journal *journal)
 
 	if (all || journal->told[INSTALLED_PINS])
 		err = cgroup_cpu_unpin();
-	if (err != -EBUSY && (all || journal->told[INSTALLED_CRON]))
-		cron_err = schedule_remove(options->run_dir);
+	if (err != -EBUSY)
+		cron_err = all || journal->told[INSTALLED_CRON] ? schedule_remove(options->run_dir)
+								: schedule_forget(options->run_dir);
 	if (!err)
 		err = cron_err;
 	return err == -EBUSY ? EXIT_RUNNING : err ? EXIT_FAILED : 0;
@@ -101,7 +102,8 @@ int claim_release(const struct options *options, struct claim *claim)
 	/* Without the lock the entry would remove itself, too. */
 	if (run_dir_remove(options->run_dir) && !status)
 		status = EXIT_FAILED;
-	journal_close(&claim->journal, !status);
+	/* What is in use is another's, and nothing of ours. */
+	journal_close(&claim->journal, !status || status == EXIT_RUNNING);
 	close(claim->lock_fd);
 	return status;
 }

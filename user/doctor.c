@@ -168,8 +168,8 @@ static enum verdict judge_bpffs(const struct doctor_view *view, char **ret_text)
 {
 	if (view->host.has_bpffs)
 		return VERDICT_OK;
-	*ret_text =
-		strdup("the BPF file system is missing; run: sudo mount -t bpf bpf /sys/fs/bpf");
+	*ret_text = strdup(
+		"the BPF file system is missing; run: sudo mount -t bpf -o mode=700 bpf /sys/fs/bpf");
 	return VERDICT_MISSING;
 }
 
@@ -264,8 +264,15 @@ static enum verdict judge_cron(const struct doctor_view *view, char **ret_text)
 
 static enum verdict judge_log(const struct doctor_view *view, char **ret_text)
 {
-	if (view->options->no_log || !view->log_err)
+	if (view->options->no_log || (!view->log_err && view->log_status == 200))
 		return VERDICT_OK;
+	if (!view->log_err) {
+		*ret_text = format_text(
+			"the log server %s answers with an error (%ld): %s; records "
+			"wait on disk",
+			view->options->log_url, view->log_status, ship_hint(view->log_status));
+		return VERDICT_WARNING;
+	}
 	*ret_text = format_text("no log server answers at %s; records wait on disk; run: %s",
 				view->options->log_url, ship_remedy());
 	return VERDICT_WARNING;
@@ -295,7 +302,7 @@ size_t doctor_judge(const struct doctor_view *view, struct finding *ret)
 	return i;
 }
 
-static int log_server_error(const struct options *options)
+static int log_server_error(const struct options *options, long *ret_status)
 {
 	struct ship ship;
 	int err;
@@ -304,7 +311,7 @@ static int log_server_error(const struct options *options)
 		return 0;
 	err = ship_open(options->log_url, &ship);
 	if (!err) {
-		err = ship_probe(&ship);
+		err = ship_probe(&ship, ret_status);
 		ship_close(&ship);
 	}
 	return err;
@@ -371,7 +378,7 @@ int doctor_report(const struct options *options)
 
 	host_look("", options->sysinfo, &view.host);
 	view.engine_err = engine_ask(options->docker_host, &view.about);
-	view.log_err = log_server_error(options);
+	view.log_err = log_server_error(options, &view.log_status);
 	count = doctor_judge(&view, findings);
 	for (i = 0; i < count; i++) {
 		const struct finding *finding = &findings[i];

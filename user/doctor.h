@@ -21,7 +21,8 @@ struct doctor_view {
 	struct host host;
 	int engine_err; /* of engine_ask(); the rest tells of the engine when it is 0 */
 	struct engine_about about;
-	int log_err; /* of ship_probe() */
+	int log_err;	 /* of ship_probe(), and the status of the reply */
+	long log_status; /* when it is 0 */
 };
 
 struct finding {

@@ -19,7 +19,7 @@ static const char run_help[] =
 	"  --json, --record FILE           a JSON line a cycle on stdout; for 'replay'\n"
 	"  --log-url URL, --no-log         pygraph (http://127.0.0.1:8000)\n"
 	"  --no-cron, --spawn-count N      no cron entry; containers by it a minute (10)\n"
-	"  --docker-host URL               the engine (unix:///var/run/docker.sock)\n"
+	"  --docker-host URL               $DOCKER_HOST or unix:///var/run/docker.sock\n"
 	"  --sysinfo PATH                  the module's file (/proc/sysinfo)\n"
 	"  --state-dir DIR, --run-dir DIR  /var/lib/cmgr-bpf, /run/cmgr-bpf\n"
 	"  --help, --version\n"
@@ -43,7 +43,7 @@ static const char spawn_help[] =
 	"  cmgr-ram-low    sleeps\n"
 	"\n"
 	"  -n, --count N        how many (10)\n"
-	"  --docker-host URL    the engine (unix:///var/run/docker.sock)\n"
+	"  --docker-host URL    the engine ($DOCKER_HOST or unix:///var/run/docker.sock)\n"
 	"  --run-dir DIR        only while the daemon there runs\n"
 	"\n"
 	"SIGINT, SIGTERM and SIGHUP end it once the container in hand has started, and a\n"
@@ -53,8 +53,8 @@ static const char spawn_help[] =
 static const char replay_help[] =
 	"Usage: cmgr-bpf replay FILE [OPTION...]\n"
 	"Rank and decide again on what 'run --record FILE' has kept, by the policy that\n"
-	"is recorded or the options that are given; touch nothing. Ends with 1 where a\n"
-	"decision is not as recorded.\n"
+	"is recorded or the options that are given; touch nothing. Ends with 1 where, by\n"
+	"the policy that is recorded, a decision is not as recorded.\n"
 	"  --keep-high N, --keep-low N    how many of each are kept\n"
 	"  --rank KEY                     dominant, cpu, memory or demand\n"
 	"  --scope SCOPE                  label or all\n"
@@ -68,17 +68,18 @@ static const char doctor_help[] =
 	"Check what is required, a line each: ok, warning or missing, and the command\n"
 	"that mends it. Judges what a run needs, with any options of 'run'.\n"
 	"\n"
-	"Exit codes: 0 nothing that is required is missing, 3 something is.\n";
+	"Exit codes: 0 nothing that is required is missing, 2 bad usage, 3 something is.\n";
 
 static const char cleanup_help[] =
 	"Usage: cmgr-bpf cleanup [OPTION...]\n"
 	"Undo what a killed run left behind: the cron entry, the BPF pins, the run\n"
 	"directory and containers that were created and not started.\n"
-	"  --docker-host URL    the engine (unix:///var/run/docker.sock)\n"
+	"  --docker-host URL    the engine ($DOCKER_HOST or unix:///var/run/docker.sock)\n"
 	"  --run-dir DIR        the lock and sysinfo.json (/run/cmgr-bpf)\n"
 	"  --state-dir DIR      the journal (/var/lib/cmgr-bpf)\n"
 	"\n"
-	"Exit codes: 0 done, 1 something could not be undone, 4 a daemon is running.\n";
+	"Exit codes: 0 done, 1 something could not be undone, 2 bad usage, 3 not root,\n"
+	"4 a daemon is running.\n";
 
 const char *help_text(enum command command)
 {

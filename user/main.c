@@ -131,21 +131,25 @@ static int govern(struct governor *governor)
 	return status;
 }
 
+/* 0, or EXIT_USAGE with a line logged. */
+static int check_log(const struct options *options, const char **ret_token)
+{
+	if (ship_token(ret_token))
+		return EXIT_USAGE;
+	if (options->no_log || url_port(options->log_url))
+		return 0;
+	log_line("--log-url takes a URL such as http://127.0.0.1:8000, not '%s'", options->log_url);
+	return EXIT_USAGE;
+}
+
 static int run(struct options *options)
 {
 	struct claim claim;
 	struct governor governor = {.options = options, .journal = &claim.journal};
-	const char *token;
-	int status, err;
+	int status = check_log(options, &governor.token), err;
 
-	if (ship_token(&token))
-		return EXIT_USAGE;
-	governor.token = token;
-	if (!options->no_log && !url_port(options->log_url)) {
-		log_line("--log-url takes a URL such as http://127.0.0.1:8000, not '%s'",
-			 options->log_url);
-		return EXIT_USAGE;
-	}
+	if (status)
+		return status;
 	/* The doctor may have to wait for an engine. */
 	if (run_dir_in_use(options->run_dir) > 0) {
 		log_line("another cmgr-bpf is running (lock %s/" RUN_LOCK ")", options->run_dir);
@@ -212,6 +216,15 @@ static int spawn_command(const struct options *options)
 	return err == -ENOENT ? EXIT_MISSING : err ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* By the settings that a run would be given. */
+static int doctor_command(const struct options *options)
+{
+	const char *token;
+	int status = check_log(options, &token);
+
+	return status ? status : doctor_report(options);
+}
+
 static void clean_engine(const struct options *options)
 {
 	struct docker *docker;
@@ -246,11 +259,16 @@ static int cleanup_command(const struct options *options)
 	return status;
 }
 
-/* The two commands that need an engine, and no other kind of one than there is. */
+/*
+ * Those that need an engine need one of the kind that there is. The doctor tells of others; a cleanup that was
+ * not told which one does without.
+ */
 static bool has_other_engine(const struct options *options)
 {
-	return (options->command == COMMAND_RUN || options->command == COMMAND_SPAWN) &&
-	       !docker_is_url(options->docker_host);
+	if (docker_is_url(options->docker_host))
+		return false;
+	return options->command == COMMAND_RUN || options->command == COMMAND_SPAWN ||
+	       (options->command == COMMAND_CLEANUP && options->docker_host_given);
 }
 
 static int run_command(struct options *options)
@@ -266,7 +284,7 @@ static int run_command(struct options *options)
 	case COMMAND_SPAWN:
 		return spawn_command(options);
 	case COMMAND_DOCTOR:
-		return doctor_report(options);
+		return doctor_command(options);
 	case COMMAND_CLEANUP:
 		return cleanup_command(options);
 	case COMMAND_REPLAY:

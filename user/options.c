@@ -247,6 +247,7 @@ static bool parse_place(int key, char *arg, const struct argp_state *state, stru
 	switch (key) {
 	case KEY_DOCKER_HOST:
 		options->docker_host = arg;
+		options->docker_host_given = true;
 		return true;
 	case KEY_LOG_URL:
 		options->log_url = arg;
@@ -343,6 +344,7 @@ static enum command parse_command(const char *name)
 
 void options_parse(int argc, char **argv, struct options *ret)
 {
+	static char name[32];
 	const char *docker_host = getenv("DOCKER_HOST");
 
 	*ret = (struct options){
@@ -361,7 +363,9 @@ void options_parse(int argc, char **argv, struct options *ret)
 	argp_err_exit_status = EXIT_USAGE;
 	if (argc > 1 && argv[1][0] != '-') {
 		ret->command = parse_command(argv[1]);
-		argv[1] = argv[0];
+		/* Errors lead to the help of this command. */
+		snprintf(name, sizeof(name), "cmgr-bpf %s", argv[1]);
+		argv[1] = name;
 		argc--;
 		argv++;
 	}

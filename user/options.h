@@ -36,6 +36,7 @@ struct options {
 	unsigned int spawn_count; /* a minute by cron, or at once by "spawn" */
 	bool spawn_with_daemon;	  /* "spawn" stops once no daemon runs in run_dir */
 	const char *docker_host;
+	bool docker_host_given; /* on the command line */
 	const char *log_url;
 	const char *sysinfo;
 	const char *state_dir;

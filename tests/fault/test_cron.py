@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import sys
 
 import pytest
 
-from sweep import CRON, BINARY, Point, private_places
+from sweep import BINARY, CRON, PINS, Point, private_places
 from test_sweep import NAMESPACE
 
 ENTRY = f"{CRON}/cmgr-bpf"
@@ -49,17 +50,80 @@ async def heals(point: Point) -> None:
     assert not os.listdir(CRON) and not os.path.exists(run_dir)
 
 
+async def clean(point: Point) -> tuple[int, str]:
+    return await run("cleanup", "--run-dir", f"{point.folder}/run", "--state-dir",
+                     f"{point.folder}/state", "--docker-host", f"unix://{point.engine.path}")
+
+
 async def foreign(point: Point) -> None:
-    """A file of that name that is not ours is neither replaced nor removed."""
+    """What is there by that name and is not ours is neither replaced nor removed."""
     text = "* * * * * root somebody else's\n"
-    put(text)
-    assert await point.go(*point.command("--once")) == 1
-    assert "is not ours" in point.stderr
-    status, stderr = await run("cleanup", "--run-dir", f"{point.folder}/run", "--state-dir",
-                               f"{point.folder}/state", "--docker-host", f"unix://{point.engine.path}")
-    assert status == 0 and ENTRY not in stderr, stderr
-    with open(ENTRY) as file:
-        assert file.read() == text
+    target = f"{point.folder}/target"
+    for make, unmake in ((lambda: put(text), os.unlink),
+                         (lambda: os.symlink(target, ENTRY), os.unlink),
+                         (lambda: os.mkdir(ENTRY), os.rmdir)):
+        make()
+        point.stderr = ""
+        assert await point.go(*point.command("--once")) == 1
+        assert "is not ours" in point.stderr
+        assert await point.go(*point.command("--once", "--no-cron")) == 0, point.stderr
+        status, stderr = await clean(point)
+        assert status == 0 and ENTRY not in stderr, stderr
+        if os.path.isfile(ENTRY):
+            with open(ENTRY) as file:
+                assert file.read() == text
+        unmake(ENTRY)
+        assert not os.path.lexists(target)
+
+
+async def forgets(point: Point) -> None:
+    """One that creates nothing would be taken by an entry for the daemon that left it."""
+    run_dir = f"{point.folder}/run"
+    of_ours = OURS + "* * * * * root /x spawn -n 1 --docker-host y --run-dir {} >/dev/null\n"
+    for text, stays in ((of_ours.format(run_dir), False), (of_ours.format(run_dir + "x"), True)):
+        put(text)
+        assert await point.go(*point.command("--once", "--no-cron")) == 0, point.stderr
+        assert os.path.exists(ENTRY) == stays
+
+
+async def read_only(point: Point) -> None:
+    """Nothing is there to be removed: that it could not be is no error."""
+    subprocess.run(["mount", "-o", "remount,ro", CRON], check=True)
+    status, stderr = await clean(point)
+    assert status == 0 and CRON not in stderr and PINS not in stderr, stderr
+
+
+async def held(point: Point) -> None:
+    """Nobody but root may take the entry's lock, nor be taken for a daemon by a folder for pins."""
+    if os.stat("/").st_uid:
+        return    # in a user namespace there is nobody else
+    point.to_interrupt = False
+    going = asyncio.ensure_future(point.go(*point.command()))
+    await until(lambda: point.printed)
+    assert os.stat(ENTRY).st_mode & 0o777 == 0o600
+    # In another place, beside the pins of that one.
+    point.stderr = ""
+    other = [f"--run-dir={point.folder}/run2", f"--state-dir={point.folder}/state2"]
+    assert await point.go(*point.command("--no-cron", *other)) == 4
+    assert "another cmgr-bpf is running" in point.stderr
+    assert not os.path.exists(f"{point.folder}/run2") and not os.path.exists(f"{point.folder}/state2/journal")
+    with open(f"{point.folder}/run/lock") as file:
+        os.kill(int(file.read()), signal.SIGTERM)
+    assert await going == 0
+    pins = f"{PINS}/cmgr"
+    for mode in (0o755, 0o700):
+        os.mkdir(pins, mode)
+        os.chown(pins, 65534, 65534)
+        holder = os.open(pins, os.O_RDONLY)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        point.stderr = ""
+        status, stderr = await clean(point)
+        assert status == 0 and CRON not in stderr and PINS not in stderr, stderr
+        assert await point.go(*point.command("--once")) == 1
+        assert "it is not root's alone to write; remove it" in point.stderr
+        assert os.path.isdir(pins) and not os.path.exists(ENTRY)
+        os.close(holder)
+        os.rmdir(pins)
 
 
 async def killed(point: Point) -> None:
@@ -139,7 +203,8 @@ async def races(point: Point) -> None:
         await asyncio.gather(*healers)
 
 
-CASES = {case.__name__: case for case in (heals, foreign, killed, replaceable, races)}
+CASES = {case.__name__: case for case in (heals, foreign, forgets, read_only, held, killed, replaceable,
+                                          races)}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -143,6 +143,33 @@ def test_a_second_signal_does_not_wait_for_the_engine(folder: str, kind: str, af
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("reply", [b'{"Id":1}', b'{"Id":"x","Id":"x"}', b"{", b"[]"])
+def test_what_was_given_up_cannot_be_inspected(folder: str, reply: bytes) -> None:
+    async def go() -> None:
+        engine = Spawned(f"{folder}/given{abs(hash(reply))}.sock")
+        stuck = asyncio.Event()
+
+        def script(request: Request) -> Fault | None:
+            if request.kind == "POST":
+                stuck.set()
+                return Fault(stall=30)
+            return Fault(body=reply) if request.kind == "inspect" else None
+
+        engine.script = script
+        await engine.start()
+        process = await begin(engine, "spawn", "-n", "5")
+        await stuck.wait()
+        process.send_signal(signal.SIGINT)
+        await asyncio.sleep(1)
+        process.send_signal(signal.SIGINT)
+        status, out, err = await end(process)
+        assert (status, out) == (-signal.SIGINT, "") and "is given up" in err
+        assert any(request.kind == "inspect" for request in engine.requests)
+        await engine.stop()
+
+    asyncio.run(go())
+
+
 def test_killed_at_any_time(folder: str) -> None:
     """What is left behind is removed by the next spawn once it is old, by cleanup at once."""
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))

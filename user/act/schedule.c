@@ -117,7 +117,7 @@ static int read_entry(struct entry *entry)
 	return 0;
 }
 
-/* lock_file() would make one. For writing, so that nobody but root can hold it. */
+/* lock_file() would make one. */
 static int try_entry(void)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -145,6 +145,9 @@ static int entry_open(struct entry *ret)
 
 	while ((entry.fd = try_entry()) == -EAGAIN && --tries)
 		nanosleep(&moment, NULL);
+	/* A link or a folder is somebody else's. */
+	if (entry.fd == -ELOOP || entry.fd == -EISDIR)
+		return 0;
 	if (entry.fd < 0)
 		return entry.fd;
 	err = read_entry(&entry);
@@ -170,7 +173,8 @@ static int write_entry(const char *program, unsigned int count, const char *dock
 		"then rm -f " SCHEDULE_PATH "; fi\n",
 		program, program, count, docker_host, run_dir, run_dir);
 
-	return text ? replace_file(SCHEDULE_PATH, TEMPORARY_PATH, text, 0644) : -ENOMEM;
+	/* Who may read it may hold up its lock. */
+	return text ? replace_file(SCHEDULE_PATH, TEMPORARY_PATH, text, 0600) : -ENOMEM;
 }
 
 int schedule_install(unsigned int count, const char *docker_host, const char *run_dir)
@@ -211,14 +215,24 @@ static int tell_remove(int err)
 	return err;
 }
 
+/* A file system that cannot be written says so whether there is one or not. */
+static int remove_temporary(void)
+{
+	if (!unlink(TEMPORARY_PATH) || errno == ENOENT)
+		return 0;
+	return errno == EROFS && access(TEMPORARY_PATH, F_OK) ? 0 : -errno;
+}
+
 int schedule_remove(const char *run_dir)
 {
 	struct entry entry = {.fd = -1};
 	int err = entry_open(&entry);
 
 	if (err == -ENOENT || (!err && entry.ours)) {
-		if (unlink(TEMPORARY_PATH) && errno != ENOENT)
-			err = -errno;
+		int temporary_err = remove_temporary();
+
+		if (temporary_err)
+			err = temporary_err;
 	}
 	if (!err && entry.ours) {
 		int used = entry.run_dir && strcmp(entry.run_dir, run_dir)
@@ -234,14 +248,29 @@ int schedule_remove(const char *run_dir)
 	return tell_remove(err);
 }
 
+static bool is_of(const struct entry *entry, const char *run_dir)
+{
+	return entry->ours && entry->run_dir && !strcmp(entry->run_dir, run_dir);
+}
+
+int schedule_forget(const char *run_dir)
+{
+	struct entry entry = {.fd = -1};
+	int err = entry_open(&entry);
+
+	if (!err && is_of(&entry, run_dir) && unlink(SCHEDULE_PATH))
+		err = -errno;
+	entry_close(&entry);
+	return tell_remove(err);
+}
+
 /* The daemon's lock is looked at with the entry locked: one that starts replaces it only after us. */
 int schedule_heal(const char *run_dir)
 {
 	struct entry entry = {.fd = -1};
 	int err = entry_open(&entry);
 
-	if (!err && entry.ours && entry.run_dir && !strcmp(entry.run_dir, run_dir) &&
-	    !run_dir_in_use(run_dir)) {
+	if (!err && is_of(&entry, run_dir) && !run_dir_in_use(run_dir)) {
 		err = unlink(SCHEDULE_PATH) ? -errno : 0;
 		if (!err)
 			log_line("no cmgr-bpf runs in %s: nothing is created, and %s is removed",

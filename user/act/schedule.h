@@ -23,6 +23,12 @@ int schedule_install(unsigned int count, const char *docker_host, const char *ru
 int schedule_remove(const char *run_dir);
 
 /*
+ * Removes an entry that an earlier daemon of @run_dir has left: it would take the caller, who holds the lock,
+ * for that one. 0 or -errno, with one line logged.
+ */
+int schedule_forget(const char *run_dir);
+
+/*
  * What the entry itself does where no daemon runs in @run_dir: it removes itself, if it is still the one that
  * names @run_dir. A daemon that starts meanwhile keeps the entry that it installs. 0 or -errno, with one line
  * logged.

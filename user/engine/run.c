@@ -93,7 +93,7 @@ static long ms_until(uint64_t end_ns)
 static int remove_named(const struct docker *docker, struct http_call *call, const char *name,
 			uint64_t end_ns)
 {
-	struct docker_state state;
+	struct docker_state state = {};
 	long status;
 	int err = docker_call_inspect(docker, call, name);
 

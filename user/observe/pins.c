@@ -23,10 +23,13 @@ static int try_lock_pins(void)
 
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB))
+	if (fstat(fd, &held))
+		err = -errno;
+	else if (held.st_uid != geteuid())
+		err = -EPERM;
+	else if (flock(fd, LOCK_EX | LOCK_NB))
 		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
-	else if (fstat(fd, &held) || stat(CGROUP_CPU_PIN_DIR, &named) ||
-		 held.st_ino != named.st_ino)
+	else if (stat(CGROUP_CPU_PIN_DIR, &named) || held.st_ino != named.st_ino)
 		err = -EAGAIN; /* the one before us has just removed it */
 	if (err) {
 		close(fd);
@@ -40,7 +43,9 @@ static int tell_pins(int err)
 	if (err == -EBUSY)
 		log_line("another cmgr-bpf is running (its pins are in " CGROUP_CPU_PIN_DIR ")");
 	else if (err < 0)
-		log_line("cannot use the folder " CGROUP_CPU_PIN_DIR ": %s", strerror(-err));
+		log_line("cannot use the folder " CGROUP_CPU_PIN_DIR ": %s",
+			 err == -EPERM ? "it is not root's alone to write; remove it"
+				       : strerror(-err));
 	return err;
 }
 
@@ -82,11 +87,19 @@ void pins_remove(int fd)
 	close(fd);
 }
 
+/* In a BPF file system that all may write to. */
+static bool is_others(void)
+{
+	struct stat st;
+
+	return !lstat(CGROUP_CPU_PIN_DIR, &st) && (st.st_uid != geteuid() || !S_ISDIR(st.st_mode));
+}
+
 int cgroup_cpu_unpin(void)
 {
 	_cleanup_close_ int fd = try_lock_pins();
 
-	if (fd == -ENOENT || fd == -EAGAIN)
+	if (fd == -ENOENT || fd == -EAGAIN || (fd < 0 && is_others()))
 		return 0;
 	if (fd < 0)
 		return tell_pins(fd);

@@ -89,11 +89,25 @@ const char *ship_remedy(void)
 	return "sudo docker run -d -p 127.0.0.1:8000:8000 -v /srv/cmgr:/data cmgr-pygraph";
 }
 
+const char *ship_hint(long status)
+{
+	return status == 421 ? "pygraph has to be told of that name by its PYGRAPH_HOSTS"
+			     : "its own log tells why";
+}
+
 static void tell_down(struct ship *ship, const char *why)
 {
 	if (!(ship->told & TOLD_DOWN))
 		log_line("the log server %s %s; records wait on disk; start it: %s", ship->url, why,
 			 ship_remedy());
+	ship->told |= TOLD_DOWN;
+}
+
+static void tell_error(struct ship *ship, long status)
+{
+	if (!(ship->told & TOLD_DOWN))
+		log_line("the log server %s answers with an error (%ld): %s; records wait on disk",
+			 ship->url, status, ship_hint(status));
 	ship->told |= TOLD_DOWN;
 }
 
@@ -121,23 +135,22 @@ static void tell_failure(struct ship *ship, int err, long status)
 	else if (status == 401)
 		tell_token(ship);
 	else
-		tell_down(ship, "answers with an error");
+		tell_error(ship, status);
 }
 
-int ship_probe(struct ship *ship)
+int ship_probe(struct ship *ship, long *ret_status)
 {
-	long status;
-	int err = call(ship, "GET", "/healthz", NULL, PROBE_TIMEOUT_MS, &status);
-
-	return err ? err : status == 200 ? 0 : -EIO;
+	*ret_status = 0;
+	return call(ship, "GET", "/healthz", NULL, PROBE_TIMEOUT_MS, ret_status);
 }
 
 void ship_look(struct ship *ship)
 {
-	int err = ship_probe(ship);
+	long status;
+	int err = ship_probe(ship, &status);
 
-	if (err)
-		tell_failure(ship, err == -EIO ? 0 : err, 0);
+	if (err || status != 200)
+		tell_failure(ship, err, status);
 }
 
 bool ship_is_down(const struct ship *ship)

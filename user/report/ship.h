@@ -38,8 +38,11 @@ void ship_end_at(struct ship *ship, const _Atomic unsigned long long *end_ns);
 /* The command that starts the log server: a service where one is installed. */
 const char *ship_remedy(void);
 
-/* 0 when the log server answers, or -errno. */
-int ship_probe(struct ship *ship);
+/* 0 when the log server answers, with the status of its reply: 200 when it is well. Or -errno. */
+int ship_probe(struct ship *ship, long *ret_status);
+
+/* What to do about an answer with this status, in words. */
+const char *ship_hint(long status);
 
 /* The same; tells on stderr when it does not. */
 void ship_look(struct ship *ship);

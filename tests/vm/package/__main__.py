@@ -90,6 +90,23 @@ def schedules(checks: Checks) -> None:
     wait_for("the daemon", lambda: active("cmgr-bpf"), 60)
 
 
+def lacks(checks: Checks) -> None:
+    """What is in the way of the module the service tells as the command does: its sandbox hides none of it."""
+    must("systemctl", "stop", "cmgr-bpf")
+    must("modprobe", "-r", "sysinfo")
+    refusal = Path("/etc/modprobe.d/refused.conf")
+    refusal.write_text("install sysinfo /bin/false\n")
+    code, told = run("cmgr-bpf", "--no-cron", "--once")
+    checks.check("without the module: the command that loads it", code == 3
+                 and "is not loaded; run: sudo modprobe sysinfo" in told, told)
+    run("systemctl", "start", "cmgr-bpf")
+    wait_for("the end", lambda: show("ExecMainStatus") == "3", 60)
+    checks.check("the service says the same", told.strip() in journal(), journal())
+    refusal.unlink()
+    settle("--no-cron")
+    wait_for("the daemon", lambda: active("cmgr-bpf"), 60)
+
+
 def upgrades(checks: Checks) -> None:
     folder = Path("/root/newer")
     folder.mkdir()
@@ -136,4 +153,4 @@ def goes(checks: Checks) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(judge(installs, governs, survives, schedules, upgrades, stays, goes))
+    sys.exit(judge(installs, governs, survives, schedules, lacks, upgrades, stays, goes))
