@@ -28,8 +28,15 @@ not-packaged:
 	$(if $(DESTDIR),,$(Q)! dpkg -S '/usr/src/cmgr-bpf-*/dkms.conf' >/dev/null 2>&1 || \
 		{ echo 'the Debian packages are installed here; first run: sudo apt-get purge cmgr-bpf cmgr-bpf-dkms' >&2; exit 1; })
 
+# Of other versions: DKMS would go on building them for each new kernel.
+forget_others = $(Q)for folder in "$(DESTDIR)"/usr/src/cmgr-bpf-*; do \
+		[ -e "$$folder/dkms.conf" ] && [ "$$folder" != "$(DESTDIR)$(MODULE_SOURCE)" ] || continue; \
+		$(if $(DESTDIR),,! command -v dkms >/dev/null || dkms remove "cmgr-bpf/$$(basename "$$folder" | cut -d- -f3-)" --all || :;) \
+		rm -rf "$$folder"; done
+
 # What DKMS has built of a version it would install again, whatever the source has become.
 install: install-daemon install-module
+	$(forget_others)
 	$(if $(DESTDIR),,$(Q)if command -v dkms >/dev/null; then \
 		dkms remove cmgr-bpf/$(VERSION) --all >/dev/null 2>&1; dkms install --force cmgr-bpf/$(VERSION); else \
 		echo '  SKIP     DKMS is not installed: the module is not built; see README'; fi)
@@ -72,6 +79,7 @@ uninstall: not-packaged
 	$(if $(DESTDIR),,$(Q)! [ -x $(SBINDIR)/cmgr-bpf ] || $(SBINDIR)/cmgr-bpf cleanup || [ $$? -ne 4 ])
 	$(if $(DESTDIR),,$(Q)! command -v modprobe >/dev/null || modprobe -q -r sysinfo || :)
 	$(if $(DESTDIR),,$(Q)! command -v dkms >/dev/null || dkms remove cmgr-bpf/$(VERSION) --all || :)
+	$(forget_others)
 	$(Q)rm -f $(patsubst %,"$(DESTDIR)%",$(DAEMON_FILES) $(MODULE_LOAD) $(UNITDIR)/pygraph.service)
 	$(Q)rm -rf "$(DESTDIR)$(MODULE_SOURCE)" "$(DESTDIR)$(DATADIR)/pygraph"
 	$(if $(DESTDIR),,$(Q)! [ -d /run/systemd/system ] || systemctl daemon-reload)

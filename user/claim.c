@@ -98,12 +98,11 @@ int claim_take(const struct options *options, struct claim *ret)
 int claim_release(const struct options *options, struct claim *claim)
 {
 	int status = undo(options, &claim->journal);
-
 	/* Without the lock the entry would remove itself, too. */
-	if (run_dir_remove(options->run_dir) && !status)
-		status = EXIT_FAILED;
+	int dir_err = run_dir_remove(options->run_dir);
+
 	/* What is in use is another's, and nothing of ours. */
-	journal_close(&claim->journal, !status || status == EXIT_RUNNING);
+	journal_close(&claim->journal, !dir_err && (!status || status == EXIT_RUNNING));
 	close(claim->lock_fd);
-	return status;
+	return !status && dir_err ? EXIT_FAILED : status;
 }

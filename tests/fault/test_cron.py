@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from sweep import BINARY, CRON, PINS, Point, private_places
 from test_sweep import NAMESPACE
 
 ENTRY = f"{CRON}/cmgr-bpf"
+WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 OURS = "# Installed by cmgr-bpf while it runs; it removes this file when it ends.\n"
 
 
@@ -50,13 +52,20 @@ async def heals(point: Point) -> None:
     assert not os.listdir(CRON) and not os.path.exists(run_dir)
 
 
-async def clean(point: Point) -> tuple[int, str]:
-    return await run("cleanup", "--run-dir", f"{point.folder}/run", "--state-dir",
-                     f"{point.folder}/state", "--docker-host", f"unix://{point.engine.path}")
+async def clean(point: Point, *before: str) -> tuple[int, str]:
+    ended = await asyncio.to_thread(
+        subprocess.run, [*before, BINARY, "cleanup", "--run-dir", f"{point.folder}/run", "--state-dir",
+                         f"{point.folder}/state", "--docker-host", f"unix://{point.engine.path}"],
+        capture_output=True, text=True)
+    return ended.returncode, ended.stderr
+
+
+def read_only(mode: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{mode}", CRON], check=True)
 
 
 async def foreign(point: Point) -> None:
-    """What is there by that name and is not ours is neither replaced nor removed."""
+    """What is there by that name and is not ours is neither replaced nor removed, and stops nobody."""
     text = "* * * * * root somebody else's\n"
     target = f"{point.folder}/target"
     for make, unmake in ((lambda: put(text), os.unlink),
@@ -74,6 +83,19 @@ async def foreign(point: Point) -> None:
                 assert file.read() == text
         unmake(ENTRY)
         assert not os.path.lexists(target)
+    # As the service has it; held by another; in a file system that cannot be written to.
+    put(text)
+    os.chmod(ENTRY, 0o444)
+    with open(ENTRY) as file:
+        lock = struct.pack("hhqqixxxx", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+        read_only("ro")
+        for before in ([], WITHOUT_RIGHTS):
+            assert await point.go(*before, *point.command("--once", "--no-cron")) == 0, point.stderr
+            status, stderr = await clean(point, *before)
+            assert status == 0 and ENTRY not in stderr, stderr
+        read_only("rw")
+        assert os.path.exists(ENTRY)
 
 
 async def forgets(point: Point) -> None:
@@ -86,11 +108,11 @@ async def forgets(point: Point) -> None:
         assert os.path.exists(ENTRY) == stays
 
 
-async def read_only(point: Point) -> None:
-    """Nothing is there to be removed: that it could not be is no error."""
-    subprocess.run(["mount", "-o", "remount,ro", CRON], check=True)
+async def nothing(point: Point) -> None:
+    """That what is not there could not be removed is no error."""
+    read_only("ro")
     status, stderr = await clean(point)
-    assert status == 0 and CRON not in stderr and PINS not in stderr, stderr
+    assert status == 0 and CRON not in stderr, stderr
 
 
 async def held(point: Point) -> None:
@@ -111,15 +133,15 @@ async def held(point: Point) -> None:
         os.kill(int(file.read()), signal.SIGTERM)
     assert await going == 0
     pins = f"{PINS}/cmgr"
-    for mode in (0o755, 0o700):
+    for mode, before in ((0o755, []), (0o700, []), (0o700, WITHOUT_RIGHTS)):
         os.mkdir(pins, mode)
         os.chown(pins, 65534, 65534)
         holder = os.open(pins, os.O_RDONLY)
         fcntl.flock(holder, fcntl.LOCK_EX)
         point.stderr = ""
-        status, stderr = await clean(point)
+        status, stderr = await clean(point, *before)
         assert status == 0 and CRON not in stderr and PINS not in stderr, stderr
-        assert await point.go(*point.command("--once")) == 1
+        assert await point.go(*before, *point.command("--once")) == 1
         assert "it is not root's alone to write; remove it" in point.stderr
         assert os.path.isdir(pins) and not os.path.exists(ENTRY)
         os.close(holder)
@@ -203,7 +225,7 @@ async def races(point: Point) -> None:
         await asyncio.gather(*healers)
 
 
-CASES = {case.__name__: case for case in (heals, foreign, forgets, read_only, held, killed, replaceable,
+CASES = {case.__name__: case for case in (heals, foreign, forgets, nothing, held, killed, replaceable,
                                           races)}
 
 

@@ -134,6 +134,24 @@ def test_a_module_of_the_same_version_is_built_again(host: Host) -> None:
                                  f"dkms install --force cmgr-bpf/{release()}"]
 
 
+def test_older_versions_go(host: Host) -> None:
+    older = "mkdir /usr/src/cmgr-bpf-0.0.9 /usr/src/cmgr-bpf-x; touch /usr/src/cmgr-bpf-0.0.9/dkms.conf; "
+    for target, left in (("install", [f"cmgr-bpf-{release()}", "cmgr-bpf-x"]), ("uninstall", ["cmgr-bpf-x"])):
+        ended = host.run(f"{older} make -s {target}; ls /usr/src")
+        assert ended.returncode == 0 and ended.stdout.split()[-len(left):] == left, ended
+        assert "cmgr-bpf-0.0.9" not in ended.stdout
+        removed = [line for line in host.called() if line.startswith("dkms remove")]
+        assert sorted(removed) == [f"dkms remove cmgr-bpf/{version} --all" for version in ("0.0.9", release())]
+
+
+def test_older_versions_go_from_a_folder(host: Host, tmp_path: Path) -> None:
+    older = tmp_path / "root/usr/src/cmgr-bpf-0.0.9"
+    older.mkdir(parents=True)
+    (older / "dkms.conf").touch()
+    ended = host.run(f"make -s install DESTDIR={tmp_path}/root")
+    assert ended.returncode == 0 and not older.exists() and host.called() == [], ended
+
+
 @pytest.mark.parametrize("loaded,installed,calls", [
     (None, None, ["modprobe sysinfo"]),
     ("A1", None, ["modprobe sysinfo"]),     # by insmod, of a checkout

@@ -13,7 +13,9 @@ PAGE = "http://127.0.0.1:8000"
 LEFT = ("/usr/sbin/cmgr-bpf", "/etc/default/cmgr-bpf", "/etc/default/pygraph", "/var/lib/cmgr-bpf",
         "/run/cmgr-bpf", "/var/lib/pygraph", "/var/lib/private/pygraph", "/usr/share/pygraph",
         "/var/lib/dkms/cmgr-bpf", "/sys/fs/bpf/cmgr", "/etc/cron.d/cmgr-bpf", "/proc/sysinfo",
-        "/etc/systemd/system/multi-user.target.wants/cmgr-bpf.service")
+        "/var/cache/pygraph", "/var/cache/private/pygraph",
+        "/etc/systemd/system/multi-user.target.wants/cmgr-bpf.service",
+        "/etc/systemd/system/multi-user.target.wants/pygraph.service")
 
 
 def run(*words: object, timeout_s: float = 1800) -> tuple[int, str]:
@@ -54,7 +56,7 @@ def rows(view: str) -> list[dict]:
 def left() -> list[str]:
     """What a purge has left, but should not have."""
     return [path for path in LEFT if Path(path).exists() or Path(path).is_symlink()] + [
-        str(path) for path in Path("/lib/modules").rglob("sysinfo.ko*")]
+        str(path) for path in (*Path("/lib/modules").rglob("sysinfo.ko*"), *Path("/usr/src").glob("cmgr-bpf-*"))]
 
 
 def judge(*parts: Callable[[Checks], None]) -> int:

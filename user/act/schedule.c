@@ -104,14 +104,21 @@ static char *find_run_dir(const char *text)
 	return strndup(found, strcspn(found, " \n"));
 }
 
+/* Whose it is. What is ours is a file of our own, which we may read. */
 static int read_entry(struct entry *entry)
 {
 	_cleanup_free_ char *text = NULL;
+	struct stat st;
 	size_t size;
-	int err = read_file(SCHEDULE_PATH, ENTRY_LIMIT, &text, &size);
+	int err;
 
+	if (lstat(SCHEDULE_PATH, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return 0;
+	err = read_file(SCHEDULE_PATH, ENTRY_LIMIT, &text, &size);
 	if (err)
-		return err == -EFBIG ? 0 : err;
+		return err == -EFBIG || err == -EACCES ? 0 : err;
 	entry->ours = !strncmp(text, FIRST_WORDS, strlen(FIRST_WORDS));
 	entry->run_dir = find_run_dir(text);
 	return 0;
@@ -136,18 +143,22 @@ static int try_entry(void)
 	return fd;
 }
 
-/* Another holds it for a moment. 0, -ENOENT or another -errno. */
+/*
+ * Locked, if it is ours; another holds it for a moment. What is somebody else's may be held for ever, or not be
+ * written to. 0, -ENOENT or another -errno.
+ */
 static int entry_open(struct entry *ret)
 {
 	static const struct timespec moment = {.tv_nsec = (long)NS_PER_MS};
 	struct entry entry = {.fd = -1};
-	int err, tries = LOCK_WAIT_MS;
+	int err = read_entry(&entry), tries = LOCK_WAIT_MS;
+	bool ours = entry.ours;
 
+	entry_close(&entry);
+	if (err || !ours)
+		return err;
 	while ((entry.fd = try_entry()) == -EAGAIN && --tries)
 		nanosleep(&moment, NULL);
-	/* A link or a folder is somebody else's. */
-	if (entry.fd == -ELOOP || entry.fd == -EISDIR)
-		return 0;
 	if (entry.fd < 0)
 		return entry.fd;
 	err = read_entry(&entry);

@@ -25,6 +25,11 @@ def settle(options: str) -> None:
     run("systemctl", "restart", "cmgr-bpf")     # what comes of it the caller looks at
 
 
+def refused() -> list[str]:
+    return [line for line in journal().splitlines()
+            if any(words in line for words in ("not permitted", "denied", "Read-only"))]
+
+
 def installs(checks: Checks) -> None:
     must("systemctl", "start", "cron")
     must("apt-get", "-q", "update")
@@ -52,9 +57,7 @@ def governs(checks: Checks) -> None:
     checks.check("of nine containers five are kept", True)
     wait_for("a ranking on the page", lambda: rows("ranking"), 60)
     checks.check("the page shows the ranking", True)
-    denied = [line for line in journal().splitlines() if "not permitted" in line
-              or "Read-only" in line]
-    checks.equal("nothing was refused to the daemon", denied, [])
+    checks.equal("nothing was refused to the daemon", refused(), [])
 
 
 def survives(checks: Checks) -> None:
@@ -82,6 +85,7 @@ def schedules(checks: Checks) -> None:
     checks.check("the cron entry is there, through the sandbox", True)
     must("systemctl", "stop", "cmgr-bpf")
     checks.check("stopped: no entry, no pins", not ENTRY.exists() and not PINS.exists(), journal())
+    checks.equal("nothing was refused to the daemon, with cron", refused(), [])
     settle("--interval 0")
     wait_for("the end", lambda: show("ActiveState") == "failed", 60)
     checks.check("a bad option is told in the journal, and not tried again",
