@@ -175,6 +175,16 @@ int overwrite_file(const char *path, const char *text, unsigned int mode)
 	return fd < 0 ? -errno : write_all(fd, text, strlen(text));
 }
 
+size_t whole_characters(const char *text, size_t limit)
+{
+	size_t length = strnlen(text, limit);
+
+	if (length == limit)
+		while (length && ((unsigned char)text[length] & 0xc0) == 0x80)
+			length--;
+	return length;
+}
+
 int make_own_dir(const char *path, unsigned int mode)
 {
 	struct stat st;

@@ -84,4 +84,7 @@ char *to_utf8(const char *text);
 /* The same, for a terminal: control characters become U+FFFD, too. */
 char *to_printable(const char *text);
 
+/* How many bytes of @text (valid UTF-8) are whole characters, @limit at most. */
+size_t whole_characters(const char *text, size_t limit);
+
 #endif

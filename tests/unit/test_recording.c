@@ -602,6 +602,29 @@ static void only_a_file_of_our_own_is_written(void **state)
 }
 
 /* A disk that is full in the middle of a block leaves whole blocks, and the loop goes on. */
+/* Of zeros, but for its beginning and end. */
+static void ends_where_it_could_be_replayed_no_more(void **state)
+{
+	static const char head[] = RECORDING_NAME " 1\n", end[] = "\nend 0\n";
+	const off_t size = RECORDING_LIMIT - 100;
+	const struct run run = {.host = (char *)"host"};
+	const struct readings first = {};
+	struct recording *recording;
+	struct stat st;
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	(void)state;
+	assert_int_equal(pwrite(fd, head, strlen(head), 0), strlen(head));
+	assert_int_equal(pwrite(fd, end, strlen(end), size - (off_t)strlen(end)), strlen(end));
+	close(fd);
+	assert_int_equal(recording_open(path, &recording), 0);
+	recording_begin(recording, &default_options, &run, &first);
+	recording_begin(recording, &default_options, &run, &first);
+	recording_close(recording);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, size);
+}
+
 static void a_full_disk_leaves_whole_blocks(void **state)
 {
 	struct options options = {.replay = path};
@@ -638,6 +661,7 @@ int main(void)
 		test(a_run_goes_on_where_another_was_killed),
 		test(only_a_file_of_our_own_is_written),
 		test(a_full_disk_leaves_whole_blocks),
+		test(ends_where_it_could_be_replayed_no_more),
 	};
 
 	return cmocka_run_group_tests_name("recording", tests, make_dir, remove_dir);

@@ -74,6 +74,17 @@ static void a_terminal_gets_no_controls(void **state)
 	}
 }
 
+static void cuts_no_character(void **state)
+{
+	static const char text[] = "ab\xe2\x82\xac\xc3\xa9";
+	static const size_t whole[] = {0, 1, 2, 2, 2, 5, 5, 7, 7, 7};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(whole); i++)
+		assert_int_equal(whole_characters(text, i), whole[i]);
+}
+
 static void writes_files_whole(void **state)
 {
 	char dir[] = "/tmp/cmgr-unit-XXXXXX", *text;
@@ -100,9 +111,8 @@ static void writes_files_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parses_whole_numbers_only),
-		cmocka_unit_test(makes_valid_utf8),
-		cmocka_unit_test(a_terminal_gets_no_controls),
+		cmocka_unit_test(parses_whole_numbers_only),   cmocka_unit_test(makes_valid_utf8),
+		cmocka_unit_test(a_terminal_gets_no_controls), cmocka_unit_test(cuts_no_character),
 		cmocka_unit_test(writes_files_whole),
 	};
 

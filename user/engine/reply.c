@@ -20,11 +20,8 @@ static char *printable(const char *text, size_t limit)
 	_cleanup_free_ char *beginning = strndup(text, limit + 4);
 	char *clean = beginning ? to_printable(beginning) : NULL;
 
-	if (!clean || strlen(clean) <= limit)
-		return clean;
-	while (limit && ((unsigned char)clean[limit] & 0xc0) == 0x80)
-		limit--;
-	clean[limit] = '\0';
+	if (clean)
+		clean[whole_characters(clean, limit)] = '\0';
 	return clean;
 }
 

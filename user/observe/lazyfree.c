@@ -75,6 +75,28 @@ static uint64_t stat_kib(const char *stat, const char *name)
 	return bytes / 1024;
 }
 
+/* From the topmost cgroup first, then from those below it. */
+static void take_file(const struct snapshot *snapshot, const struct suspect *suspect, uint64_t kib)
+{
+	struct cgroup *cgroup = suspect->top;
+	size_t i = 0;
+
+	while (true) {
+		uint64_t taken = kib < cgroup->file_kib ? kib : cgroup->file_kib;
+		const char *id;
+		bool top;
+
+		cgroup->file_kib -= taken;
+		kib -= taken;
+		do {
+			if (!kib || i == snapshot->cgroup_count)
+				return;
+			cgroup = &snapshot->cgroups[i++];
+			id = container_id_in(cgroup->path, &top);
+		} while (!id || strncmp(id, suspect->id, CONTAINER_ID_DIGITS));
+	}
+}
+
 static int ask(const char *cgroups, const struct snapshot *snapshot, const struct suspect *suspect)
 {
 	_cleanup_free_ char *path = format_text("%s%s/memory.stat", cgroups, suspect->top->path);
@@ -96,8 +118,7 @@ static int ask(const char *cgroups, const struct snapshot *snapshot, const struc
 	if (!is_much(snapshot, more_kib))
 		return 0;
 	suspect->top->anon_kib += more_kib;
-	suspect->top->file_kib -=
-		more_kib < suspect->top->file_kib ? more_kib : suspect->top->file_kib;
+	take_file(snapshot, suspect, more_kib);
 	return 0;
 }
 

@@ -12,8 +12,8 @@
 
 /*
  * Where a container's file_kib is so much that it would matter, its memory.stat below @cgroups (the mount
- * point of cgroup v2) is asked, and what that tells more of anonymous memory goes from the file_kib to the
- * anon_kib of its topmost cgroup. A container that is gone stays as it is. 0 or -ENOMEM.
+ * point of cgroup v2) is asked, and what that tells more of anonymous memory goes from the file_kib of its
+ * cgroups to the anon_kib of the topmost one. A container that is gone stays as it is. 0 or -ENOMEM.
  */
 int lazyfree_add(const char *cgroups, struct snapshot *snapshot);
 

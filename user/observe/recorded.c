@@ -9,9 +9,6 @@
 #include "report/recording.h"
 #include "util.h"
 
-/* A day of a large host. */
-#define RECORDING_LIMIT (2ULL << 30)
-
 size_t recorded_line(const struct recorded *recorded)
 {
 	return recorded->line;

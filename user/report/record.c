@@ -31,14 +31,8 @@ static const char *outcome_of(const struct container *container)
 /* Cut to @limit bytes, at the beginning of a UTF-8 sequence. */
 static void add_cut(cJSON *object, const char *name, const char *text, size_t limit)
 {
-	_cleanup_free_ char *cut = text ? strndup(text, limit) : NULL;
-	size_t length = cut ? strlen(cut) : 0;
+	_cleanup_free_ char *cut = text ? strndup(text, whole_characters(text, limit)) : NULL;
 
-	if (length == limit) {
-		while (length && (text[length] & 0xc0) == 0x80)
-			length--;
-		cut[length] = '\0';
-	}
 	add_text(object, name, cut);
 }
 

@@ -190,9 +190,13 @@ static bool begin_block(struct recording *recording)
 static int append(int fd, const char *text, size_t size)
 {
 	off_t start = lseek(fd, 0, SEEK_END);
-	ssize_t written = start < 0 ? -1 : write(fd, text, size);
-	int err = written < 0 ? -errno : (size_t)written == size ? 0 : -ENOSPC;
+	ssize_t written;
+	int err;
 
+	if (start >= 0 && start + (off_t)size > RECORDING_LIMIT)
+		return -EFBIG;
+	written = start < 0 ? -1 : write(fd, text, size);
+	err = written < 0 ? -errno : (size_t)written == size ? 0 : -ENOSPC;
 	if (err && start >= 0 && ftruncate(fd, start))
 		log_line("cannot cut off what was recorded in part: %s", strerror(errno));
 	return err;

@@ -50,6 +50,8 @@
 
 #define RECORDING_NAME	  "cmgr-recording"
 #define RECORDING_VERSION 1
+/* A day of a large host: "replay" reads it whole, and no more is recorded in one file. */
+#define RECORDING_LIMIT (2LL << 30)
 
 struct recording;
 

@@ -187,7 +187,8 @@ char *ship_reason(const struct ship *ship, long status)
 	cJSON *reply = http_call_json(&ship->call);
 	const char *said = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reply, "error"));
 	_cleanup_free_ char *shown = said ? to_printable(said) : NULL;
-	char *reason = format_text("status %ld%s%.*s", status, shown ? ": " : "", REASON_LIMIT,
+	char *reason = format_text("status %ld%s%.*s", status, shown ? ": " : "",
+				   shown ? (int)whole_characters(shown, REASON_LIMIT) : 0,
 				   shown ? shown : "");
 
 	cJSON_Delete(reply);
