@@ -85,16 +85,16 @@ async def foreign(point: Point) -> None:
         assert not os.path.lexists(target)
     # As the service has it; held by another; in a file system that cannot be written to.
     put(text)
-    os.chmod(ENTRY, 0o444)
+    lock = struct.pack("hhqqixxxx", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
     with open(ENTRY) as file:
-        lock = struct.pack("hhqqixxxx", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
-        read_only("ro")
-        for before in ([], WITHOUT_RIGHTS):
+        for mode, mounted, before in ((0o644, "rw", []), (0o444, "rw", WITHOUT_RIGHTS), (0o644, "ro", [])):
+            os.chmod(ENTRY, mode)
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+            read_only(mounted)
             assert await point.go(*before, *point.command("--once", "--no-cron")) == 0, point.stderr
             status, stderr = await clean(point, *before)
             assert status == 0 and ENTRY not in stderr, stderr
-        read_only("rw")
+            read_only("rw")
         assert os.path.exists(ENTRY)
 
 

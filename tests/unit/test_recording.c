@@ -601,7 +601,6 @@ static void only_a_file_of_our_own_is_written(void **state)
 	recording_close(recording);
 }
 
-/* A disk that is full in the middle of a block leaves whole blocks, and the loop goes on. */
 /* Of zeros, but for its beginning and end. */
 static void ends_where_it_could_be_replayed_no_more(void **state)
 {
@@ -625,6 +624,7 @@ static void ends_where_it_could_be_replayed_no_more(void **state)
 	assert_int_equal(st.st_size, size);
 }
 
+/* A disk that is full in the middle of a block leaves whole blocks, and the loop goes on. */
 static void a_full_disk_leaves_whole_blocks(void **state)
 {
 	struct options options = {.replay = path};

@@ -104,7 +104,7 @@ static char *find_run_dir(const char *text)
 	return strndup(found, strcspn(found, " \n"));
 }
 
-/* Whose it is. What is ours is a file of our own, which we may read. */
+/* Whose it is. What is ours is a file of our own, with the right to read it. */
 static int read_entry(struct entry *entry)
 {
 	_cleanup_free_ char *text = NULL;
@@ -114,11 +114,11 @@ static int read_entry(struct entry *entry)
 
 	if (lstat(SCHEDULE_PATH, &st))
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || !(st.st_mode & S_IRUSR))
 		return 0;
 	err = read_file(SCHEDULE_PATH, ENTRY_LIMIT, &text, &size);
 	if (err)
-		return err == -EFBIG || err == -EACCES ? 0 : err;
+		return err == -EFBIG ? 0 : err;
 	entry->ours = !strncmp(text, FIRST_WORDS, strlen(FIRST_WORDS));
 	entry->run_dir = find_run_dir(text);
 	return 0;
