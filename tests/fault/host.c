@@ -11,11 +11,13 @@
  * And for the disk below the spool: while the file $CMGR_FAULT_DISK has a line "<call> <errno>", that
  * call fails so, and "short" in place of the number makes it write a few bytes only. The spool is small
  * and failures are soon tried again, where $CMGR_FAULT_SPOOL_BYTES and $CMGR_FAULT_BACKOFF_MS say so.
- * The engine has $CMGR_FAULT_ACTION_MS for what it is asked to do.
+ * The engine has $CMGR_FAULT_ACTION_MS for what it is asked to do. At each reading a line is added to the
+ * file $CMGR_FAULT_HEAP: the bytes that the allocator has given out and not got back.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -222,6 +224,37 @@ int cgroup_cpu_unpin(void)
 	return pins() ? fault_cgroup_cpu_unpin() : 0;
 }
 
+/* The size in the first element of @type at or after @text, as malloc_info(3) has it. */
+static uint64_t heap_size(const char *text, const char *type)
+{
+	const char *element = strstr(text, type),
+		   *size = element ? strstr(element, "size=\"") : NULL;
+
+	return size ? strtoull(size + strlen("size=\""), NULL, 10) : 0;
+}
+
+/* Of all threads: the totals come after the heap of each. */
+static void tell_heap(void)
+{
+	static char text[1 << 16];
+	const char *path = getenv("CMGR_FAULT_HEAP"), *total = text, *heap;
+	FILE *file = path ? fmemopen(text, sizeof(text), "w") : NULL;
+	int fd;
+
+	if (!file)
+		return;
+	malloc_info(0, file);
+	fclose(file);
+	while ((heap = strstr(total, "</heap>")))
+		total = heap + 1;
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	dprintf(fd, "%" PRIu64 "\n",
+		heap_size(total, "<system type=\"current\"") -
+			heap_size(total, "<total type=\"fast\"") -
+			heap_size(total, "<total type=\"rest\""));
+	close(fd);
+}
+
 static int read_rows(FILE *file, struct cpu_reading *reading)
 {
 	struct cgroup_cpu_row row = {};
@@ -256,6 +289,7 @@ int cgroup_cpu_read(struct cgroup_cpu_source *source, struct cpu_reading *ret)
 	_cleanup_fclose_ FILE *file = fopen(source->path, "re");
 	int err = file ? read_rows(file, &reading) : -errno;
 
+	tell_heap();
 	if (!err)
 		err = read_losses(file, &reading);
 	if (err) {

@@ -24,6 +24,7 @@ SPEED = 1000
 INTERVAL = 40
 PSS_BAR_KIB = 12 << 10
 LATE_KIB = 64
+HEAP_BYTES = 1024    # a tenth of a byte a cycle
 
 
 class Undying(Engine):
@@ -49,6 +50,7 @@ class Soak:
         self.records: list[dict] = []
         self.fds: list[int] = []
         self.pss_kib = 0
+        self.environment: dict[str, str] = {}
         self.enough = lambda records: False
 
     async def go(self, cycles: int, *options: str) -> None:
@@ -62,7 +64,8 @@ class Soak:
             "--log-url", log.url, "--run-dir", f"{self.folder}/run", "--state-dir",
             f"{self.folder}/state", *options, stdout=asyncio.subprocess.PIPE,
             stderr=open(f"{self.folder}/stderr", "w"), limit=1 << 26,
-            env={**os.environ, "CMGR_FAULT_CPU": host.cpu, "CMGR_FAULT_SPEED": str(self.speed)})
+            env={**os.environ, "CMGR_FAULT_CPU": host.cpu, "CMGR_FAULT_SPEED": str(self.speed),
+                 "CMGR_FAULT_HEAP": f"{self.folder}/heap", **self.environment})
         while line := await process.stdout.readline():
             self.note(process.pid, json.loads(line), cycles)
             if self.enough(self.records):
@@ -99,6 +102,8 @@ def test_soak(folder: str) -> None:
     for number in range(8):
         world.add(f"c{number}", 1000 * (number + 1) ** 2)
     soak = Soak(f"{folder}/soak", engine, SPEED, INTERVAL)
+    # What each thread keeps to give out again fills up for hours: it would be taken for a leak, or hide one.
+    soak.environment["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"
     began = time.monotonic()
     asyncio.run(soak.go(CYCLES))
     records = soak.records
@@ -111,6 +116,11 @@ def test_soak(folder: str) -> None:
              and not any(row["outcome"] == "pending" or row["class"] == "unsure"
                          or row["outcome"].startswith("failed") for row in record["containers"])]
     first, last = whole[0], whole[-1]
+    with open(f"{soak.folder}/heap") as file:
+        heap = [int(line) for line in file]
+    assert len(heap) > CYCLES
+    tenth = CYCLES // 10
+    heap_early, heap_late = statistics.median(heap[tenth:2 * tenth]), statistics.median(heap[-tenth:])
     steps = [f"{after - before:+d} at {number}" for number, (before, after) in
              enumerate(zip(rss, rss[1:]), 2) if before != after and number > CYCLES // 10]
     print("\nrss in KiB:", ", ".join(steps))
@@ -120,6 +130,9 @@ def test_soak(folder: str) -> None:
           f"{sum(record['missed_ticks'] for record in records)} ticks missed, "
           f"{sum(record['no_removal'] is not None for record in records)} cycles without removal; "
           f"decisions of cycles {first['seq']} and {last['seq']} compared")
+    print(f"allocated: {heap_early:.0f} bytes in the second tenth, {heap_late:.0f} in the last "
+          f"({min(heap[tenth:])} to {max(heap[tenth:])})")
+    assert abs(heap_late - heap_early) < HEAP_BYTES
     assert first["seq"] < 100 and last["seq"] > CYCLES - 100
     assert decisions(first) == decisions(last)
     assert sum(row[2] == "remove" for row in decisions(first)) == 3
