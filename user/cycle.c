@@ -2,6 +2,7 @@
 /* One cycle, top to bottom: observe, decide, write it down, act, report. Read this first. */
 #include "cycle.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include "act/reap.h"
@@ -62,5 +63,7 @@ int cycle_run(struct governor *governor, bool final)
 
 	window_remember(governor, &window);
 	window_free(&window);
+	/* Most of it was needed for a moment, and the next is far away. */
+	malloc_trim(0);
 	return err ? err : report_err;
 }

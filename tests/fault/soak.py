@@ -40,6 +40,17 @@ class Undying(Engine):
         pass
 
 
+async def idle_pss_kib(pid: int) -> int:
+    """Between two cycles, in which it does not change."""
+    now = before = 0
+    while not now or now != before:
+        before = now
+        await asyncio.sleep(0.1)
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            now = int(re.search(r"^Pss: +(\d+) kB", file.read(), re.M)[1])
+    return now
+
+
 class Soak:
     def __init__(self, folder: str, engine: Engine, speed: int, interval: int) -> None:
         os.makedirs(folder, exist_ok=True)
@@ -69,6 +80,7 @@ class Soak:
         while line := await process.stdout.readline():
             self.note(process.pid, json.loads(line), cycles)
             if self.enough(self.records):
+                self.pss_kib = await idle_pss_kib(process.pid)
                 process.send_signal(signal.SIGTERM)
             log.records.clear()
             host.readings.clear()
@@ -83,8 +95,6 @@ class Soak:
     def note(self, pid: int, record: dict, cycles: int) -> None:
         if record["seq"] % max(cycles // 50, 1) == 0 and record["seq"] < cycles and not record["final"]:
             self.fds.append(len(os.listdir(f"/proc/{pid}/fd")))
-            with open(f"/proc/{pid}/smaps_rollup") as file:
-                self.pss_kib = int(re.search(r"^Pss: +(\d+) kB", file.read(), re.M)[1])
         self.records.append(record if record["seq"] < 100 or record["seq"] > cycles - 100 else
                             {"seq": record["seq"], "self": record["self"],
                              "no_removal": record["no_removal"],
