@@ -267,10 +267,7 @@ static enum verdict judge_log(const struct doctor_view *view, char **ret_text)
 	if (view->options->no_log || (!view->log_err && view->log_status == 200))
 		return VERDICT_OK;
 	if (!view->log_err) {
-		*ret_text = format_text(
-			"the log server %s answers with an error (%ld): %s; records "
-			"wait on disk",
-			view->options->log_url, view->log_status, ship_hint(view->log_status));
+		*ret_text = ship_error(view->options->log_url, view->log_status);
 		return VERDICT_WARNING;
 	}
 	*ret_text = format_text("no log server answers at %s; records wait on disk; run: %s",

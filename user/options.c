@@ -344,7 +344,7 @@ static enum command parse_command(const char *name)
 
 void options_parse(int argc, char **argv, struct options *ret)
 {
-	static char name[32];
+	static char program[32];
 	const char *docker_host = getenv("DOCKER_HOST");
 
 	*ret = (struct options){
@@ -364,8 +364,8 @@ void options_parse(int argc, char **argv, struct options *ret)
 	if (argc > 1 && argv[1][0] != '-') {
 		ret->command = parse_command(argv[1]);
 		/* Errors lead to the help of this command. */
-		snprintf(name, sizeof(name), "cmgr-bpf %s", argv[1]);
-		argv[1] = name;
+		snprintf(program, sizeof(program), "cmgr-bpf %s", argv[1]);
+		argv[1] = program;
 		argc--;
 		argv++;
 	}

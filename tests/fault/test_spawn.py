@@ -83,6 +83,20 @@ async def end(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
+async def give_up(process: asyncio.subprocess.Process) -> None:
+    """By a second signal, some time after the first one."""
+    process.send_signal(signal.SIGINT)
+    await asyncio.sleep(0.1)
+    process.send_signal(signal.SIGINT)      # the same one: a shell's, and sudo's
+    await asyncio.sleep(1)
+    assert process.returncode is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    status, out, err = await end(process)
+    assert (status, out) == (-signal.SIGINT, "") and "is given up" in err
+    assert time.monotonic() - began < 10
+
+
 def test_signals_finish_the_one_in_hand(folder: str) -> None:
     async def one(number: int, sent: signal.Signals, kind: str) -> None:
         engine = Spawned(f"{folder}/signal{number}.sock")
@@ -127,16 +141,7 @@ def test_a_second_signal_does_not_wait_for_the_engine(folder: str, kind: str, af
         await engine.start()
         process = await begin(engine, "spawn", "-n", "5")
         await stuck.wait()
-        process.send_signal(signal.SIGINT)
-        await asyncio.sleep(0.1)
-        process.send_signal(signal.SIGINT)      # the same one: a shell's, and sudo's
-        await asyncio.sleep(1)
-        assert process.returncode is None
-        began = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        status, out, err = await end(process)
-        assert (status, out) == (-signal.SIGINT, "") and "is given up" in err
-        assert time.monotonic() - began < 10
+        await give_up(process)
         assert engine.states() == [] and engine.wrong == []
         await engine.stop()
 
@@ -159,11 +164,7 @@ def test_what_was_given_up_cannot_be_inspected(folder: str, reply: bytes) -> Non
         await engine.start()
         process = await begin(engine, "spawn", "-n", "5")
         await stuck.wait()
-        process.send_signal(signal.SIGINT)
-        await asyncio.sleep(1)
-        process.send_signal(signal.SIGINT)
-        status, out, err = await end(process)
-        assert (status, out) == (-signal.SIGINT, "") and "is given up" in err
+        await give_up(process)
         assert any(request.kind == "inspect" for request in engine.requests)
         await engine.stop()
 

@@ -89,25 +89,26 @@ const char *ship_remedy(void)
 	return "sudo docker run -d -p 127.0.0.1:8000:8000 -v /srv/cmgr:/data cmgr-pygraph";
 }
 
-const char *ship_hint(long status)
+char *ship_error(const char *url, long status)
 {
-	return status == 421 ? "pygraph has to be told of that name by its PYGRAPH_HOSTS"
-			     : "its own log tells why";
+	return format_text(
+		"the log server %s answers with an error (%ld): %s; records wait on disk", url,
+		status,
+		status == 421 ? "pygraph has to be told of that name by its PYGRAPH_HOSTS"
+			      : "its own log tells why");
 }
 
-static void tell_down(struct ship *ship, const char *why)
+static void tell_down(struct ship *ship, int err, long status)
 {
-	if (!(ship->told & TOLD_DOWN))
-		log_line("the log server %s %s; records wait on disk; start it: %s", ship->url, why,
-			 ship_remedy());
-	ship->told |= TOLD_DOWN;
-}
+	_cleanup_free_ char *error = err ? NULL : ship_error(ship->url, status);
 
-static void tell_error(struct ship *ship, long status)
-{
-	if (!(ship->told & TOLD_DOWN))
-		log_line("the log server %s answers with an error (%ld): %s; records wait on disk",
-			 ship->url, status, ship_hint(status));
+	if (ship->told & TOLD_DOWN)
+		return;
+	if (err)
+		log_line("the log server %s %s; records wait on disk; start it: %s", ship->url,
+			 err == -ECONNREFUSED ? "is not there" : "does not answer", ship_remedy());
+	else
+		log_line("%s", error ? error : "out of memory");
 	ship->told |= TOLD_DOWN;
 }
 
@@ -130,12 +131,10 @@ static void tell_up(struct ship *ship)
 
 static void tell_failure(struct ship *ship, int err, long status)
 {
-	if (err)
-		tell_down(ship, err == -ECONNREFUSED ? "is not there" : "does not answer");
-	else if (status == 401)
+	if (!err && status == 401)
 		tell_token(ship);
 	else
-		tell_error(ship, status);
+		tell_down(ship, err, status);
 }
 
 int ship_probe(struct ship *ship, long *ret_status)

@@ -38,13 +38,13 @@ void ship_end_at(struct ship *ship, const _Atomic unsigned long long *end_ns);
 /* The command that starts the log server: a service where one is installed. */
 const char *ship_remedy(void);
 
+/* What an answer with this status means and what to do, in words. To be freed; NULL without memory. */
+char *ship_error(const char *url, long status);
+
 /* 0 when the log server answers, with the status of its reply: 200 when it is well. Or -errno. */
 int ship_probe(struct ship *ship, long *ret_status);
 
-/* What to do about an answer with this status, in words. */
-const char *ship_hint(long status);
-
-/* The same; tells on stderr when it does not. */
+/* The same; tells on stderr when it is not well. */
 void ship_look(struct ship *ship);
 
 /* Whether it failed the last time. */
