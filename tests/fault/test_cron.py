@@ -61,7 +61,7 @@ async def clean(point: Point, *before: str) -> tuple[int, str]:
 
 
 def read_only(mode: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{mode}", CRON], check=True)
+    subprocess.run(["mount", "-o", f"remount,bind,{mode}", CRON], check=True)
 
 
 async def foreign(point: Point) -> None:
