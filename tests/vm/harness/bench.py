@@ -1,14 +1,13 @@
 """The host's side of the benches in a guest."""
 
 from .cache import make_disk
-from .images import images_disk
+from .images import disks
 from .machine import Machine
 from .product import product_disk
 from .root import guest_root
 from .step import BUILD, run, say, step
 
 DISK_MIB = 2048
-TIMEOUT_S = 5400
 REAP_MISSED = 4  # exit code of the guest's part
 # Sampling of allocations by KFENCE, which the other jobs want, would be in the figures. The HPET
 # tells the time: the kernel may have misjudged the rate of the emulated TSC.
@@ -19,12 +18,12 @@ def kmod() -> int:
     """Of the module, with an empty disk for dockerd."""
     root = guest_root()
     docker = BUILD / "bench-docker.img"
-    disks = {"cmgr": product_disk(root), "docker": docker}
     run("bench-docker", make_disk(docker, "cmgr-docker", DISK_MIB))
-    machine = Machine("bench-kmod", root, disks, show=True, kernel_words=WORDS)
+    machine = Machine("bench-kmod", root, {"cmgr": product_disk(root), "docker": docker}, show=True,
+                      kernel_words=WORDS)
     with step("bench-kmod", "one reading beside ps, the cgroups' files and docker stats"):
         try:
-            code = machine.run(TIMEOUT_S)
+            code = machine.run()
         finally:
             docker.unlink()
     say(f"bench-kmod: {'could not measure' if code else 'done'} ({machine.logs / 'output'})")
@@ -34,10 +33,9 @@ def kmod() -> int:
 def reap() -> int:
     """Of removing, beside docker rm."""
     root = guest_root()
-    disks = {"cmgr": product_disk(root), "docker": images_disk(root)}
-    machine = Machine("bench-reap", root, disks, show=True, kernel_words=WORDS, counted=True)
+    machine = Machine("bench-reap", root, disks(root), show=True, kernel_words=WORDS, counted=True)
     with step("bench-reap", "a hundred containers removed by docker rm -f and by cmgr-bpf, in turn"):
-        code = machine.run(TIMEOUT_S)
+        code = machine.run()
     told = {0: "done", REAP_MISSED: "the bar is missed"}.get(code, "could not measure")
     say(f"bench-reap: {told} ({machine.logs / 'output'})")
     return code

@@ -1,54 +1,58 @@
-"""The disk of the guest's dockerd, with the images already in it: one boot that builds them."""
+"""The disk of the guest's dockerd, with the images already in it: built outside, by the same engine."""
 
 import shutil
-import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .cache import checkout_files, copy_tree, key_of, make_disk, remove_others
-from .machine import Machine
-from .product import make_in_root, pack
+from .product import make_in_root, product_disk
 from .root import Root, base_image
-from .step import BUILD, Failure, run, step
+from .step import BUILD, run_as_root, step
 
 DISK_MIB = 8192
-TIMEOUT_S = 1800
+PROVISION = "tests/vm/provision"
+SOURCES = ("docker", "pygraph/Dockerfile", "pygraph/.dockerignore", "pygraph/packages",
+           "pygraph/entrypoint", "pygraph/healthcheck.py", "pygraph/pygraph", PROVISION)
+# A mount, network and PID namespace: what a build starts ends with it, and sees nothing of the host.
+ALONE = ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child"]
 
 
-def _stage(root: Root, files: list[Path]) -> Path:
-    """A disk with the folders to build images from, the base and the job that builds them."""
-    tree = BUILD / "provision" / "tree"
-    shutil.rmtree(tree.parent, ignore_errors=True)
-    tree.mkdir(parents=True)
-    copy_tree(files, tree)
-    make_in_root(root, tree, "provision-make", "-C", "docker")
-    shutil.copyfile(base_image(), tree / "base.tar")
-    disk = tree.parent / "provision.img"
-    pack(tree, disk, "provision-disk")
-    return disk
-
-
-def _docker_disk(root: Root, disk: Path) -> None:
-    """An earlier disk is the start where there is one: its layers are docker's build cache."""
-    for earlier in BUILD.glob(f"docker-{root.suite}-*.img"):
-        subprocess.run(["cp", "--sparse=always", str(earlier), str(disk)], check=True)
-        return
-    run("docker-disk", make_disk(disk, "cmgr-docker", DISK_MIB))
+def _stage(root: Root, stage: Path, base: Path, files: list[Path]) -> None:
+    """A folder with what images are built from."""
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    copy_tree(files, stage)
+    make_in_root(root, stage, "images-programs", "-C", "docker")
+    shutil.copyfile(base, stage / "base.tar")
 
 
 def images_disk(root: Root) -> Path:
-    """The docker disk for these docker/ and pygraph/ folders, made if anything in them changed."""
-    files = checkout_files("docker", "pygraph", "tests/vm/job", "tests/vm/provision")
-    disk = BUILD / f"docker-{root.suite}-{key_of(root.key, *files)}.img"
+    """The docker disk for these docker/ and pygraph/ folders, made if anything in them changed.
+
+    The engine's data root is kept beside it: the layers in it are the build cache of the next time.
+    """
+    base, files = base_image(), checkout_files(*SOURCES)
+    disk = BUILD / f"docker-{root.suite}-{key_of(root.key, base.name, *files)}.img"
     if disk.exists():
         return disk
-    partial = BUILD / "docker.partial"
-    stage = _stage(root, files)
-    _docker_disk(root, partial)
-    with step("images", "docker build of pygraph and the four workloads, in the guest"):
-        machine = Machine("provision", root, {"cmgr": stage}, kept={"docker": partial})
-        if machine.run(TIMEOUT_S):
-            raise Failure(f"images: they could not be built; see {machine.logs / 'output'}")
+    data = BUILD / f"images-{root.suite}-{key_of(root.key, base.name)}"
+    for old in BUILD.glob(f"images-{root.suite}-*"):
+        if old != data:
+            run_as_root("images-clean", ["rm", "-rf", old])
+    stage, partial = BUILD / "provision", BUILD / "docker.partial"
+    with step("images", "docker build of pygraph and the four workloads"):
+        _stage(root, stage, base, files)
+        data.mkdir(exist_ok=True)
+        run_as_root("images", [*ALONE, stage / PROVISION, root.tree, data, stage])
+        run_as_root("images-disk", make_disk(partial, "cmgr-docker", DISK_MIB, data))
     partial.rename(disk)
     remove_others(disk, f"docker-{root.suite}-*.img")
-    shutil.rmtree(stage.parent)
+    shutil.rmtree(stage)
     return disk
+
+
+def disks(root: Root) -> dict[str, Path]:
+    """What a guest needs that runs the product: its disk and the engine's, made side by side."""
+    with ThreadPoolExecutor() as pool:
+        docker = pool.submit(images_disk, root)
+        return {"cmgr": product_disk(root), "docker": docker.result()}

@@ -33,19 +33,22 @@ def pack(tree: Path, disk: Path, log_name: str) -> None:
     partial.rename(disk)
 
 
-def product_disk(root: Root) -> Path:
-    """The disk for this state of the checkout, built if anything changed."""
+def product_disk(root: Root, *targets: str) -> Path:
+    """The disk for this state of the checkout, built if anything changed; with more of the Makefile's
+    targets than the daemon and the module, if they are named."""
     files = checkout_files()
-    disk = BUILD / f"product-{root.suite}-{key_of(root.key, IN_ROOT, *files)}.img"
+    name = "-".join(["product", root.suite, *(target.replace("/", "-") for target in targets)])
+    disk = BUILD / f"{name}-{key_of(root.key, IN_ROOT, *files)}.img"
     if disk.exists():
         return disk
-    tree = BUILD / f"product-{root.suite}" / "tree"
+    tree = BUILD / name / "tree"
     tree.mkdir(parents=True, exist_ok=True)
     _forget_deleted(tree, files)
     copy_tree(files, tree)
-    with step("product", "make all, make kmod, in the guest's root"):
-        make_in_root(root, tree, "product-all", "all", "build/exact", "exact-few")
+    with step("product", f"make {' '.join(['all', 'kmod', *targets])}, in the guest's root"):
+        make_in_root(root, tree, "product-all", "all", *targets)
+        make_in_root(root, tree, "product-docker", "-C", "docker")
         make_in_root(root, tree, "product-kmod", "kmod", f"KDIR={root.headers}")
         pack(tree, disk, "product-disk")
-    remove_others(disk, f"product-{root.suite}-*.img")
+    remove_others(disk, f"{name}-{'[0-9a-f]' * 12}.img")
     return disk

@@ -9,6 +9,7 @@ import part_cron
 import part_decide
 import part_dry_run
 import part_engine
+import part_images
 import part_killed
 import part_missing
 from cast import Watch, spared
@@ -36,6 +37,8 @@ def main() -> int:
     print(f"Docker {version['Version']} with {host.must('docker', 'info', '-f', '{{.CgroupDriver}}').strip()}, "
           f"API {version['MinAPIVersion']} to {version['ApiVersion']}; Linux {version['KernelVersion']}")
     checks = Checks()
+    print("\ndocker build", flush=True)
+    part_images.run(checks)
     watch = Watch(spared(host.start_log_server()))
     lost: set[str] = set()
     for title, part in PARTS.items():
