@@ -11,7 +11,7 @@ PROGRAMS = Path("/root/bench")
 SYSINFO = Path("/proc/sysinfo")
 
 
-def wait_for(what: str, condition: Callable[[], bool], timeout_s: float = 120) -> None:
+def wait_for(what: str, condition: Callable[[], bool], timeout_s: float = 600) -> None:
     limit = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > limit:

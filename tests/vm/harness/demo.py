@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Iterator
 
-from .images import images_disk
+from .images import disks
 from .machine import Machine
-from .product import product_disk
-from .root import guest_root
+from .root import roots
 from .step import CHECKOUT, Failure, say, step
 
-BOOT_TIMEOUT_S = 300
 GRAPHS = CHECKOUT / "graphs"
 
 
@@ -88,18 +86,17 @@ def main() -> int:
     started = time.monotonic()
     port = _free_port()
     cycles = _number("CYCLES", 0, 0, 1_000_000)
-    root = guest_root()
-    disks = {"cmgr": product_disk(root), "docker": images_disk(root)}
-    machine = Machine("demo", root, disks, show=True, port=port,
+    root = roots()
+    machine = Machine("demo", root, disks(root), show=True, port=port,
                       kernel_words=f"cmgr.cycles={cycles}")
     with _foreground(), _interrupts(machine):
         try:
             machine.start()
             with step("guest", "boots, with the daemon and its containers in it"):
-                machine.wait(machine.spoke, BOOT_TIMEOUT_S)
+                machine.wait(machine.spoke)
             say(f"dashboard: http://127.0.0.1:{port}/")
             say(f"CTRL+C ends the demo ({time.monotonic() - started:.0f} s since its start)")
-            machine.wait(lambda: False, None)
+            machine.wait(lambda: False)
         finally:
             machine.kill()
     code = machine.verdict()

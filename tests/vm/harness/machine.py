@@ -6,14 +6,17 @@ import subprocess
 import sys
 import tarfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple
 
+from .emulator import KEEPS_PATCHES, emulator, version_of
 from .klog import BEGIN, END, LEAKS_WORD, LOST_PATCH, NO_LEAKS, OOM_WORD, complaints
 from .root import SUITE, Root
-from .step import BUILD, LOGS, VERBOSE, Failure, say
+from .step import BUILD, LOGS, VERBOSE, Failure, Stall, cpu_s, say
 
 POLL_S = 0.1
+GUEST_MIB = 4096
 # A CPU without AVX: libraries then leave the wide vectors alone, which are slow to emulate.
 EMULATED_CPU = "Nehalem"
 INSTRUCTION_SHIFT = 1   # 2**1 ns each
@@ -32,24 +35,27 @@ class Boot(NamedTuple):
 
 
 class Machine:
-    """A guest that runs one job. Disks in `kept` keep what the guest writes, others do not.
+    """A guest that runs one job. What it writes to its disks is gone with it.
 
     Where it is emulated and `counted`, its clock counts the instructions of its CPUs, which run by turns,
     and goes with the host's only while both are idle: how busy the host is does not show in it.
+
+    Without `mitigations` the kernel leaves out its barriers against what CPUs leak, which are as slow to
+    emulate as they are useless there: nobody else reaches the guest.
     """
 
     def __init__(self, job: str, root: Root, disks: Mapping[str, Path],
-                 kept: Mapping[str, Path] | None = None, kernel_words: str = "",
-                 show: bool = VERBOSE, port: int | None = None, boot: Boot | None = None,
-                 counted: bool = False) -> None:
+                 kernel_words: str = "", show: bool = VERBOSE, port: int | None = None,
+                 boot: Boot | None = None, counted: bool = False, mitigations: bool = False) -> None:
         self.job = job
         self.boot = boot or Boot(root.kernel, root.initrd, "")
         self.root = root
         self.disks = disks
-        self.kept = kept or {}
         self.kernel_words = kernel_words
         self.port = port
         self.counted = counted
+        self.mitigations = mitigations
+        self.emulator = emulator(root)
         suite = "" if root.suite == SUITE else root.suite
         self.logs = LOGS / "-".join(filter(None, (job, self.boot.name, suite)))
         self.process: subprocess.Popen[bytes] | None = None
@@ -57,14 +63,13 @@ class Machine:
         self.show = show
         self._shown = self._judged = 0
 
-    def _drive(self, index: int, disk: Path, kept: bool) -> list[str]:
+    def _drive(self, index: int, disk: Path) -> list[str]:
         path = str(disk).replace(",", ",,")
-        keep = "" if kept else ",snapshot=on"
-        return ["-drive", f"if=none,id=d{index},file={path},format=raw,cache=unsafe{keep}",
+        return ["-drive", f"if=none,id=d{index},file={path},format=raw,cache=unsafe,snapshot=on",
                 "-device", f"virtio-blk-pci,drive=d{index}"]
 
     def _channels(self, guest_end: socket.socket) -> list[str]:
-        words = ["-device", "virtio-serial-pci"]
+        words = ["-device", "virtio-serial-pci,max_ports=8"]     # each more is two files to poll
         for name in (*PORTS, "console"):
             path = str(self.logs / name).replace(",", ",,")
             words += ["-chardev", f"file,id={name},path={path}"]
@@ -73,7 +78,7 @@ class Machine:
             words += ["-device", f"virtserialport,chardev={name},name=cmgr.{name}"]
         return words
 
-    def _emulator(self) -> list[str]:
+    def _accelerator(self) -> list[str]:
         if self.counted:
             return ["-accel", "tcg,thread=single", "-icount", f"shift={INSTRUCTION_SHIFT},sleep=on"]
         return ["-accel", "tcg,thread=multi"]
@@ -84,24 +89,23 @@ class Machine:
         # the host is busy the kernel suspects the TSC, which runs evenly, and then counts by ticks.
         append = ("root=/dev/vda rw fastboot console=ttyS0 loglevel=7 net.ifnames=0 "
                   "systemd.show_status=false lsm=landlock,yama kfence.sample_interval=100 tsc=reliable "
+                  f"{'' if self.mitigations else 'mitigations=off '}"
                   f"cmgr.job={self.job} {self.kernel_words}")
         if self.boot.name:
             append += f" init={INIT if self.boot.initrd else MOUNTS_FIRST}"
         forward = f",hostfwd=tcp:127.0.0.1:{self.port}-:8000" if self.port else ""
-        words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+        words = [str(self.emulator), "-nodefaults", "-no-user-config", "-display", "none",
                  "-no-reboot", "-machine", "q35,sata=off,smbus=off",
                  "-cpu", "host" if kvm else EMULATED_CPU,
-                 *(["-accel", "kvm"] if kvm else self._emulator()), "-smp", "2", "-m", "4096",
+                 *(["-accel", "kvm"] if kvm else self._accelerator()), "-smp", "2", "-m", str(GUEST_MIB),
                  "-kernel", str(self.boot.kernel), "-append", append, "-serial", "chardev:console",
                  "-device", "virtio-rng-pci",
                  "-netdev", f"user,id=net{forward}",
                  "-device", "virtio-net-pci,netdev=net,romfile="]
         if self.boot.initrd:
             words += ["-initrd", str(self.boot.initrd)]
-        disks = [(self.root.disk, False), *((disk, False) for disk in self.disks.values()),
-                 *((disk, True) for disk in self.kept.values())]
-        for index, (disk, kept) in enumerate(disks):
-            words += self._drive(index, disk, kept)
+        for index, disk in enumerate([self.root.disk, *self.disks.values()]):
+            words += self._drive(index, disk)
         return words + self._channels(guest_end)
 
     def start(self) -> None:
@@ -149,18 +153,25 @@ class Machine:
         self._show_output()
         return not over
 
-    def wait(self, until: Callable[[], bool], timeout_s: float | None) -> None:
-        """Returns when `until` holds or the guest is off; a time-out powers it off."""
-        limit = None if timeout_s is None else time.monotonic() + timeout_s
+    def _printed(self) -> int:
+        """What its job and its kernel have printed, in bytes."""
+        return sum((self.logs / name).stat().st_size for name in ("output", "console"))
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        """Returns when `until` holds or the guest is off; one that hangs is powered off."""
+        assert self.process
+        stall = Stall(partial(cpu_s, self.process.pid))
         while self.running() and not until():
-            if limit and time.monotonic() > limit:
+            why = stall.reason(self._printed())
+            if why:
                 self.kill()
-                raise Failure(f"guest: job {self.job} did not end within {timeout_s:.0f} s; "
-                              f"see {self.logs}")
+                raise Failure(f"guest: job {self.job} hangs: {why}; see {self.logs}")
             time.sleep(POLL_S)
 
     def _lost_patch(self) -> bool:
         """Whether the emulator, not the kernel, has failed."""
+        if version_of(self.emulator) >= KEEPS_PATCHES:
+            return False
         with open(self.logs / "console", "rb") as console:
             console.seek(self._judged)
             text = console.read()
@@ -169,20 +180,20 @@ class Machine:
         self._judged += 0 if found else text.rfind(b"\n") + 1
         return found
 
-    def run(self, timeout_s: float) -> int:
+    def run(self) -> int:
         """The guest's whole life, and its verdict. Once more, from its beginning, if the emulator has
         failed: that is said, and a second time is a failure."""
         for again in (False, True):
             self.start()
             try:
-                self.wait(self._lost_patch, timeout_s)
+                self.wait(self._lost_patch)
             finally:
                 self.kill()
             if not self._lost_patch():
                 break
             fault = (f"guest: job {self.job}: QEMU has lost an instruction that the kernel patched "
                      f"(QEMU before 8.1, on a busy host); see {self.logs}")
-            if again or self.kept:
+            if again:
                 raise Failure(fault)
             say(f"{fault}; once more")
             (self.logs / "console").rename(self.logs / "console.lost-patch")

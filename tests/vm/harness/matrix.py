@@ -4,17 +4,19 @@ import os
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
 from typing import Mapping, NamedTuple
 
 from . import kernels, modules
 from .kernels import Archive, Kernel
 from .klog import OOM_WORD
-from .machine import Machine
+from .machine import GUEST_MIB, Machine
 from .product import product_disk
 from .root import Root, guest_root
 from .step import Failure, say, step
 
-TIMEOUT_S = 3600
 SAMPLE_SERIES = "6.12"      # beside the oldest and the newest
 # DKMS builds in the guest, for its kernel and for the newest: slow, and the same on every kernel.
 DKMS_SERIES = SAMPLE_SERIES
@@ -29,13 +31,17 @@ class Kind(NamedTuple):
     only: str               # checks by parts of their names, as pytest's -k has them; "": all
     without: tuple[str, ...]
     words: str              # for the kernel's command line
+    at_once: int            # guests side by side, where there is memory for them
+    targets: tuple[str, ...] = ()   # of the Makefile, beside the daemon
 
 
+# What compares the BPF program's account with the kernel's.
+ACCOUNT = ("build/exact", "exact-few")
 KINDS = {
-    "kernels": Kind(False, "", (PRESSURE,), ""),
-    # A part of `make test`, which has 45 minutes: the account has 4 of its own on each kernel.
-    "kernels-sample": Kind(True, "", (PRESSURE, "account"), ""),
-    "pressure": Kind(True, PRESSURE, (), f"mem=512M {OOM_WORD}"),
+    "kernels": Kind(False, "", (PRESSURE,), "", 1, ACCOUNT),
+    # A part of `make test`: an eighth of the rounds, and none of the account, which needs the host to itself.
+    "kernels-sample": Kind(True, "", (PRESSURE, "account"), "cmgr.part=0.125", 2),
+    "pressure": Kind(True, PRESSURE, (), f"mem=512M {OOM_WORD}", 1, ACCOUNT),
 }
 
 
@@ -61,10 +67,11 @@ def _chosen(archive: Archive, kind: Kind) -> list[str]:
 
 
 def run_checks(root: Root, kernel: Kernel, disks: Mapping[str, object], words: str,
-               timeout_s: float = TIMEOUT_S) -> str:
+               show: bool = True, mitigations: bool = False) -> str:
     """Boots a kernel, runs the checks on it; returns what pytest said at its end."""
-    machine = Machine("kernel", root, disks, show=True, boot=kernel.boot, kernel_words=words)
-    code = machine.run(timeout_s)
+    machine = Machine("kernel", root, disks, show=show, boot=kernel.boot, kernel_words=words,
+                      mitigations=mitigations)
+    code = machine.run()
     output = (machine.logs / "output").read_text(errors="replace")
     said = re.findall(r"^=* ?(\d+ \w+.* in [\d.]+s).*$", output, re.M)
     if code or not said:
@@ -79,24 +86,45 @@ def checks_word(without: list[str], only: str = "") -> str:
     return "cmgr.checks=" + " and ".join(parts).replace(" ", "+")
 
 
+class Prepared(NamedTuple):
+    """A kernel that has all that its guest needs."""
+    kernel: Kernel
+    disks: dict[str, Path]
+    words: str
+
+
+def _prepare(root: Root, archive: Archive, release: str, kind: Kind) -> Prepared:
+    kernel = kernels.fetch(archive, root, release)
+    dkms = kernel.series == DKMS_SERIES
+    second = kernels.fetch(archive, root, kernels.releases(archive)[-1]) if dkms else None
+    without = [DEBUG_KERNEL_ONLY, *([] if dkms else ["dkms"]), *kind.without]
+    return Prepared(kernel, {"cmgr": product_disk(root, *kind.targets),
+                             "kernel": modules.kernel_disk(root, kernel, second)},
+                    f"{kind.words} {checks_word(without, kind.only)}")
+
+
+PREPARING = Lock()      # kernels may need the same downloads
+
+
 def _row(root: Root, archive: Archive, release: str, kind: Kind) -> Row:
     started = time.monotonic()
     checks = failure = ""
     try:
-        kernel = kernels.fetch(archive, root, release)
-        dkms = kernel.series == DKMS_SERIES
-        second = kernels.fetch(archive, root, kernels.releases(archive)[-1]) if dkms else None
-        without = [DEBUG_KERNEL_ONLY, *([] if dkms else ["dkms"]), *kind.without]
-        words = f"{kind.words} {checks_word(without, kind.only)}"
-        with step(f"kernel {kernel.series}", "builds the module, boots, runs the checks, but "
-                  f"{', '.join(without)}"):
-            disks = {"cmgr": product_disk(root),
-                     "kernel": modules.kernel_disk(root, kernel, second)}
-            checks = run_checks(root, kernel, disks, words)
+        with PREPARING:
+            kernel, disks, words = _prepare(root, archive, release, kind)
+        with step(f"kernel {kernel.series}", f"boots, runs the checks: {words.strip()}"):
+            started = time.monotonic()
+            checks = run_checks(root, kernel, disks, words, show=kind.at_once == 1)
     except Failure as error:
         failure = str(error)
         say(f"kernel {release}: FAILED: {failure}")
     return Row(release, checks, time.monotonic() - started, failure)
+
+
+def _guests_at_once(most: int) -> int:
+    """How many guests there is memory for."""
+    found = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+    return max(1, min(most, int(found[1]) // (GUEST_MIB << 10) if found else 1))
 
 
 def _build_for_all(root: Root, archive: Archive) -> int:
@@ -121,12 +149,23 @@ def _print_table(rows: list[Row], archive: Archive) -> None:
     sys.stdout.flush()
 
 
+def prepare(name: str) -> int:
+    """Makes all that the guests of a run need, and starts none."""
+    root = guest_root()
+    archive = Archive(root)
+    for release in _chosen(archive, KINDS[name]):
+        _prepare(root, archive, release, KINDS[name])
+    return 0
+
+
 def main(name: str) -> int:
     """Environment: KERNEL (a series, as 6.12: that one alone), CHECKS (pytest's -k)."""
     kind = KINDS[name]
     root = guest_root()
     archive = Archive(root)
-    rows = [_row(root, archive, release, kind) for release in _chosen(archive, kind)]
+    chosen = _chosen(archive, kind)
+    with ThreadPoolExecutor(_guests_at_once(kind.at_once)) as pool:
+        rows = list(pool.map(lambda release: _row(root, archive, release, kind), chosen))
     if not kind.sample and not os.environ.get("KERNEL"):
         with step("headers", "builds the module against every header package"):
             say(f"{_build_for_all(root, archive)} header packages")

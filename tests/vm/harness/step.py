@@ -1,4 +1,4 @@
-"""Long steps: what is being done, that it still runs, how long it took."""
+"""Long steps: what is being done, that it still runs, how long it took, and when it is given up."""
 
 import os
 import shlex
@@ -8,13 +8,22 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+import times
+from times import CHECKOUT
+
 BUILD = CHECKOUT / "build" / "vm"
 LOGS = BUILD / "logs"
 HEARTBEAT_S = 15
 VERBOSE = os.environ.get("V", "") not in ("", "0")
+
+# A step is ended after so long without a word, if in that time it used less than this share of a CPU; and
+# after so much CPU time without a word. How fast the host is does not matter.
+STALLED_S, IDLE_SHARE = 300, 0.1
+SILENT_CPU_S = 3600
+LOOK_S = 5
+POLL_S = 1.0
 
 
 class Failure(Exception):
@@ -27,15 +36,16 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(name: str, doing: str) -> Iterator[None]:
-    """Announces a step, says every few seconds that it goes on, and at its end what it took."""
-    started = time.monotonic()
+    """Announces a step, says every few seconds how far it is, and at its end what it took."""
+    key, started = f"{name}: {doing}", time.monotonic()
     over = threading.Event()
+    about = times.about(key).removeprefix(", ")
 
     def heartbeat() -> None:
         while not over.wait(HEARTBEAT_S):
-            say(f"{name}: still running after {time.monotonic() - started:.0f} s")
+            say(f"{name}: {time.monotonic() - started:.0f} s{f' of {about}' if about else ''}")
 
-    say(f"{name}: {doing}")
+    say(f"{name}: {doing}{f', {about}' if about else ''}")
     thread = threading.Thread(target=heartbeat, daemon=True)
     thread.start()
     try:
@@ -43,7 +53,72 @@ def step(name: str, doing: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-    say(f"{name}: done in {time.monotonic() - started:.1f} s")
+    took = time.monotonic() - started
+    times.keep(key, took)
+    say(f"{name}: done in {took:.1f} s")
+
+
+def _tree(pid: int) -> dict[int, int]:
+    """A process and all below it: PID → seconds of CPU time."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,cputimes="], check=True, text=True,
+                            stdout=subprocess.PIPE).stdout
+    rows = {one: (parent, seconds) for one, parent, seconds in
+            (map(int, line.split()) for line in listed.splitlines())}
+
+    def is_below(one: int) -> bool:
+        while one in rows and one != pid:
+            one = rows[one][0]
+        return one == pid
+
+    return {one: seconds for one, (_, seconds) in rows.items() if is_below(one)}
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process and of all below it that are still there."""
+    return sum(_tree(pid).values())
+
+
+class Stall:
+    """Watches whether something that runs comes any further."""
+
+    def __init__(self, used_s: Callable[[], float]) -> None:
+        self._used_s = used_s
+        self._printed = -1
+        self._spoke_cpu_s = self._cpu_s = 0.0
+        self._moved_at = self._looked_at = time.monotonic()
+
+    def reason(self, printed: int) -> str:
+        """Why it is to be ended, or "". `printed` grows with all that it prints."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_S:
+            return ""
+        self._looked_at, used = now, self._used_s()
+        if printed != self._printed:
+            self._printed, self._spoke_cpu_s, self._cpu_s, self._moved_at = printed, used, used, now
+        elif used - self._cpu_s >= IDLE_SHARE * STALLED_S:
+            self._cpu_s, self._moved_at = used, now
+        if now - self._moved_at > STALLED_S:
+            return f"nothing printed and hardly any CPU used for {STALLED_S} s"
+        if used - self._spoke_cpu_s > SILENT_CPU_S:
+            return f"nothing printed in {SILENT_CPU_S} s of CPU time"
+        return ""
+
+
+def _kill(pids: list[int]) -> None:
+    """Some of them may be root's."""
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    subprocess.run([*sudo, "kill", "-KILL", *map(str, pids)], check=False, stderr=subprocess.DEVNULL)
+
+
+def _watch(process: "subprocess.Popen[str]", log: Path, ended: list[str]) -> None:
+    """Ends a command that hangs; says in `ended` why."""
+    stall = Stall(lambda: cpu_s(process.pid))
+    while process.poll() is None:
+        why = stall.reason(log.stat().st_size)
+        if why:
+            ended.append(why)
+            _kill([*_tree(process.pid)])
+        time.sleep(POLL_S)
 
 
 def run(log_name: str, command: Sequence[str | Path]) -> None:
@@ -51,6 +126,7 @@ def run(log_name: str, command: Sequence[str | Path]) -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{log_name}.log"
     words = [str(word) for word in command]
+    ended: list[str] = []
     with open(log, "w", encoding="utf-8") as out:
         out.write(shlex.join(words) + "\n")
         out.flush()
@@ -58,15 +134,18 @@ def run(log_name: str, command: Sequence[str | Path]) -> None:
             print(shlex.join(words), flush=True)
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    stdin=subprocess.DEVNULL, text=True, errors="replace")
+        threading.Thread(target=_watch, args=(process, log, ended), daemon=True).start()
         assert process.stdout
         for line in process.stdout:
             out.write(line)
+            out.flush()
             if VERBOSE:
                 sys.stdout.write(line)
         code = process.wait()
     if code:
         tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-30:])
-        raise Failure(f"{tail}\n{words[0]} failed with exit code {code}; all of it is in {log}")
+        why = ended[0] if ended else f"failed with exit code {code}"
+        raise Failure(f"{tail}\n{words[0]}: {why}; all of it is in {log}")
 
 
 def run_as_root(log_name: str, command: Sequence[str | Path]) -> None:

@@ -1,5 +1,6 @@
 """The guest as the checks see it: the module, cgroups, the tests' C programs, /proc/sysinfo."""
 
+import math
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ CMGR = HOME / "cmgr-bpf"
 SYSINFO = Path("/proc/sysinfo")
 CGROUPS = Path("/sys/fs/cgroup")
 KIB = 1024
+HANG_S = 600    # only what hangs takes so long, however slow the host is
 
 Value = TypeVar("Value")
 
@@ -38,7 +40,13 @@ def scaled(number: int) -> int:
     return round(number * scaled_part())
 
 
-def wait_for(what: str, condition: Callable[[], Value | None], timeout_s: float = 60) -> Value:
+def rounds(number: int) -> int:
+    """What is done again and again, or for so many seconds: a sample of them in `make test`, to find what
+    goes wrong each time; all of them in `make test-kernels`, to find what does so once in a hundred."""
+    return math.ceil(number * float(word("cmgr.part") or 1))
+
+
+def wait_for(what: str, condition: Callable[[], Value | None], timeout_s: float = HANG_S) -> Value:
     """The first true value of `condition`, asked again and again until the time-out."""
     limit = time.monotonic() + timeout_s
     while True:

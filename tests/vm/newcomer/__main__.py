@@ -74,10 +74,10 @@ def no_newer_kernel() -> None:
 
 def governs(checks: Checks) -> None:
     checks.check("both services run", active("cmgr-bpf") and active("pygraph"), journal())
-    wait_for("the page", lambda: "<title>" in run("curl", "-fs", f"{PAGE}/")[1], 120)
+    wait_for("the page", lambda: "<title>" in run("curl", "-fs", f"{PAGE}/")[1])
     name = must("docker", "ps", "--format", "{{.Names}}", "-f", "label=cmgr.managed=true").strip()
     row = wait_for("the container on the page, ranked", lambda: next(
-        (row for row in rows("ranking") if row["name"] == name and row["rank"] == 1), None), 300)
+        (row for row in rows("ranking") if row["name"] == name and row["rank"] == 1), None))
     checks.check(f"the container is in it: {row['class']}, {row['reason']}", True)
     code, _told = run("docker", "inspect", name)
     checks.equal("and is kept", code, 0)

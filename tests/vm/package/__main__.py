@@ -37,11 +37,11 @@ def installs(checks: Checks) -> None:
     must("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qy",
          "--no-install-recommends", *PACKAGES.glob("*.deb"))
     checks.check(f"installed in {time.monotonic() - began:.0f} s", True)
-    wait_for("the daemon", lambda: active("cmgr-bpf"), 120)
-    wait_for("pygraph", lambda: active("pygraph"), 120)
+    wait_for("the daemon", lambda: active("cmgr-bpf"))
+    wait_for("pygraph", lambda: active("pygraph"))
     checks.check("the module is loaded", Path("/proc/sysinfo").exists(), must("dkms", "status"))
     checks.check("the pins are there, through the sandbox", (PINS / "cgroup_cpu").exists(), journal())
-    wait_for("the page", lambda: run("curl", "-fs", f"{PAGE}/healthz")[0] == 0, 120)
+    wait_for("the page", lambda: run("curl", "-fs", f"{PAGE}/healthz")[0] == 0)
     code, told = run("cmgr-bpf", "doctor", "--no-cron")
     checks.equal(f"doctor ends with 0: {told}", code, 0)
     owner = int(must("ps", "-o", "uid=", "-p", show("MainPID", "pygraph")))
@@ -53,9 +53,9 @@ def installs(checks: Checks) -> None:
 def governs(checks: Checks) -> None:
     settle("--no-cron --interval 5 --min-age 0")
     must("cmgr-bpf", "spawn", "-n", "9")
-    wait_for("five of nine", lambda: len(must("docker", "ps", "-q").split()) == 5, 120)
+    wait_for("five of nine", lambda: len(must("docker", "ps", "-q").split()) == 5)
     checks.check("of nine containers five are kept", True)
-    wait_for("a ranking on the page", lambda: rows("ranking"), 60)
+    wait_for("a ranking on the page", lambda: rows("ranking"))
     checks.check("the page shows the ranking", True)
     checks.equal("nothing was refused to the daemon", refused(), [])
 
@@ -63,7 +63,7 @@ def governs(checks: Checks) -> None:
 def survives(checks: Checks) -> None:
     before = int(show("NRestarts"))
     must("systemctl", "kill", "-s", "KILL", "cmgr-bpf")
-    wait_for("a restart", lambda: int(show("NRestarts")) > before and active("cmgr-bpf"), 120)
+    wait_for("a restart", lambda: int(show("NRestarts")) > before and active("cmgr-bpf"))
     checks.check("killed, it is started again", (PINS / "cgroup_cpu").exists(), journal())
     folder = Path("/run/systemd/system/cmgr-bpf.service.d")
     folder.mkdir(parents=True)
@@ -74,24 +74,24 @@ def survives(checks: Checks) -> None:
     checks.check("it feeds its watchdog", active("cmgr-bpf") and show("Result") == "success",
                  journal())
     must("systemctl", "kill", "-s", "STOP", "cmgr-bpf")
-    wait_for("the watchdog", lambda: "watchdog" in show("Result").lower(), 120)
+    wait_for("the watchdog", lambda: "watchdog" in show("Result").lower())
     checks.check("stopped in its tracks, the watchdog ends it", True)
-    wait_for("a restart", lambda: active("cmgr-bpf"), 120)
+    wait_for("a restart", lambda: active("cmgr-bpf"))
 
 
 def schedules(checks: Checks) -> None:
     settle("")
-    wait_for("the cron entry", ENTRY.exists, 60)
+    wait_for("the cron entry", ENTRY.exists)
     checks.check("the cron entry is there, through the sandbox", True)
     must("systemctl", "stop", "cmgr-bpf")
     checks.check("stopped: no entry, no pins", not ENTRY.exists() and not PINS.exists(), journal())
     checks.equal("nothing was refused to the daemon, with cron", refused(), [])
     settle("--interval 0")
-    wait_for("the end", lambda: show("ActiveState") == "failed", 60)
+    wait_for("the end", lambda: show("ActiveState") == "failed")
     checks.check("a bad option is told in the journal, and not tried again",
                  "--interval takes a whole number from 1 to 86400, not '0'" in journal(), journal())
     settle("--no-cron")
-    wait_for("the daemon", lambda: active("cmgr-bpf"), 60)
+    wait_for("the daemon", lambda: active("cmgr-bpf"))
 
 
 def lacks(checks: Checks) -> None:
@@ -104,11 +104,11 @@ def lacks(checks: Checks) -> None:
     checks.check("without the module: the command that loads it", code == 3
                  and "is not loaded; run: sudo modprobe sysinfo" in told, told)
     run("systemctl", "start", "cmgr-bpf")
-    wait_for("the end", lambda: show("ExecMainStatus") == "3", 60)
+    wait_for("the end", lambda: show("ExecMainStatus") == "3")
     checks.check("the service says the same", told.strip() in journal(), journal())
     refusal.unlink()
     settle("--no-cron")
-    wait_for("the daemon", lambda: active("cmgr-bpf"), 60)
+    wait_for("the daemon", lambda: active("cmgr-bpf"))
 
 
 def upgrades(checks: Checks) -> None:
@@ -125,12 +125,12 @@ def upgrades(checks: Checks) -> None:
     before, module = show("MainPID"), MODULE.read_text()
     must("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "-i",
          *folder.glob("*.deb"))
-    wait_for("the daemon", lambda: active("cmgr-bpf") and show("MainPID") != before, 120)
+    wait_for("the daemon", lambda: active("cmgr-bpf") and show("MainPID") != before)
     checks.check("upgraded, the new one runs", active("cmgr-bpf"))
     loaded, built = MODULE.read_text().strip(), must("modinfo", "-F", "srcversion", "sysinfo").strip()
     checks.check("and so does the new module", module.strip() != loaded == built,
                  f"before {module.strip()}, loaded {loaded}, installed {built}")
-    wait_for("the page", lambda: len(rows("runs")) > 1, 120)
+    wait_for("the page", lambda: len(rows("runs")) > 1)
     checks.check("and what was stored is there", True)
 
 
@@ -139,7 +139,7 @@ def stays(checks: Checks) -> None:
     must("systemctl", "stop", "cmgr-bpf")
     with subprocess.Popen(["cmgr-bpf", "--no-cron", "--no-log"], stdout=subprocess.DEVNULL) as daemon:
         try:
-            wait_for("the daemon", (PINS / "cgroup_cpu").exists, 60)
+            wait_for("the daemon", (PINS / "cgroup_cpu").exists)
             code, told = run("dpkg", "--purge", "cmgr-bpf")
             checks.check("not purged while a daemon runs", code and "end the one that runs" in told, told)
             kept = [path for path in ("/proc/sysinfo", "/var/lib/cmgr-bpf", "/run/cmgr-bpf/lock",

@@ -4,6 +4,7 @@ import time
 from typing import Callable, TypeVar
 
 Value = TypeVar("Value")
+HANG_S = 600    # only what hangs takes so long, however slow the host is
 _started = time.monotonic()
 
 
@@ -31,7 +32,8 @@ class NeverHeld(Exception):
     """A condition that was waited for did not come."""
 
 
-def wait_for(what: str, condition: Callable[[], Value | None], timeout_s: float) -> Value:
+def wait_for(what: str, condition: Callable[[], Value | None],
+             timeout_s: float = HANG_S) -> Value:
     """The first true value of `condition`, asked again and again until the time-out."""
     limit = time.monotonic() + timeout_s
     while True:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, NoReturn
 
-from checks import wait_for
+from checks import HANG_S, wait_for
 
 HOME = Path("/opt/cmgr-bpf")
 BINARY = HOME / "cmgr-bpf"
@@ -45,19 +45,19 @@ class Daemon:
         lines = self._out.read_text().splitlines(keepends=True)
         return [strict_json(line) for line in lines if line.endswith("\n")]
 
-    def wait_for_records(self, count: int, timeout_s: float) -> list[dict[str, Any]]:
+    def wait_for_records(self, count: int) -> list[dict[str, Any]]:
         def enough() -> list[dict[str, Any]] | None:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the daemon ended by itself: {self.errors()}")
             records = self.records()
             return records if len(records) >= count else None
 
-        return wait_for(f"{count} records of the daemon", enough, timeout_s)
+        return wait_for(f"{count} records of the daemon", enough)
 
     def errors(self) -> str:
         return self._err.read_text()
 
-    def end(self, number: signal.Signals | None = None, timeout_s: float = 90) -> int:
+    def end(self, number: signal.Signals | None = None, timeout_s: float = HANG_S) -> int:
         """Sends a signal, if one is given, and waits for the end; the exit code."""
         if number:
             self.process.send_signal(number)
@@ -69,7 +69,7 @@ class Daemon:
             raise RuntimeError(f"the daemon did not end within {timeout_s:.0f} s") from None
 
 
-def run_once(*command: str | Path, timeout_s: float = 60) -> tuple[int, str, str]:
+def run_once(*command: str | Path, timeout_s: float = HANG_S) -> tuple[int, str, str]:
     """Runs a command to its end: exit code, stdout, stderr."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
                           timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)

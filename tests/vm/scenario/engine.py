@@ -34,9 +34,10 @@ def call(method: str, path: str, body: object = None) -> Any:
 
 def run(name: str, image: str, labels: dict[str, str] | None = None,
         env: dict[str, object] | None = None, command: list[str] | None = None) -> str:
-    """Starts a container; its full ID. Labels add to those of the image, or replace them, and a
-    command is run in the place of the image's own."""
+    """Starts a container without a network, as spawn does; its full ID. Labels add to those of the
+    image, or replace them, and a command is run in the place of the image's own."""
     body: dict[str, Any] = {"Image": image, "Labels": labels or {},
+                            "HostConfig": {"NetworkMode": "none"},
                             "Env": [f"{key}={value}" for key, value in (env or {}).items()]}
     if command:
         body |= {"Entrypoint": command[:1], "Cmd": command[1:], "Healthcheck": {"Test": ["NONE"]}}

@@ -17,7 +17,7 @@ ENGINE_SETTINGS = Path("/etc/docker/daemon.json")
 
 def must(*command: str | Path) -> str:
     """Runs a command that has to work for the scenario to go on."""
-    code, out, err = run_once(*command, timeout_s=180)
+    code, out, err = run_once(*command)
     if code:
         raise RuntimeError(f"{' '.join(map(str, command))}: exit code {code}: {err.strip()}")
     return out
@@ -48,7 +48,7 @@ def start_log_server() -> str:
     """Starts pygraph as the README does; its container's full ID."""
     full_id = must("docker", "run", "-d", "--name", "pygraph", "-p", "8000:8000",
                    "-v", f"{DATA}:/data", "cmgr-pygraph").strip()
-    wait_for("the log server", healthy, 180)
+    wait_for("the log server", healthy)
     return full_id
 
 
@@ -63,12 +63,12 @@ def let_containers_outlive_the_engine() -> None:
     ENGINE_SETTINGS.parent.mkdir(exist_ok=True)
     ENGINE_SETTINGS.write_text(json.dumps({"live-restore": True}))
     must("systemctl", "reload", "docker")
-    wait_for("live-restore", lambda: engine.call("GET", "/info")["LiveRestoreEnabled"], 60)
+    wait_for("live-restore", lambda: engine.call("GET", "/info")["LiveRestoreEnabled"])
 
 
 def restart_engine() -> None:
     must("systemctl", "start", "docker")
-    wait_for("the engine", _engine_answers, 60)
+    wait_for("the engine", _engine_answers)
 
 
 def stop_engine() -> None:

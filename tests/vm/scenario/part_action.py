@@ -21,9 +21,9 @@ def _in_state(managed: dict[str, str], state: str) -> set[str]:
 
 def _carried_out(checks: Checks, action: str, daemon: Daemon, managed: dict[str, str]) -> None:
     outcome, state = DONE[action]
-    wait_for(f"two to be {outcome}", lambda: len(_in_state(managed, state)) >= SURPLUS, 120)
+    wait_for(f"two to be {outcome}", lambda: len(_in_state(managed, state)) >= SURPLUS)
     # One that was under way then, and one that began after that.
-    daemon.wait_for_records(len(daemon.records()) + 2, 120)
+    daemon.wait_for_records(len(daemon.records()) + 2)
     checks.equal(f"{action}: exit code after SIGINT", daemon.end(signal.SIGINT), 0)
     records = daemon.records()
     done = _in_state(managed, state)

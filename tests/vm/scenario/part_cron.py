@@ -24,7 +24,7 @@ def _wait_for_cron(daemon: Daemon, before: set[str]) -> list[dict[str, Any]]:
             raise RuntimeError(f"the daemon ended by itself: {daemon.errors()}")
         return _spawned(before)
 
-    return wait_for("containers that cron creates", come, 180)
+    return wait_for("containers that cron creates", come)
 
 
 def _spawning() -> bool:
@@ -41,7 +41,7 @@ def run(checks: Checks) -> None:
     daemon = Daemon("--json", "--spawn-count", "3")
     try:
         entries = _wait_for_cron(daemon, before)
-        wait_for("cron's spawn to end", lambda: not _spawning(), 120)
+        wait_for("cron's spawn to end", lambda: not _spawning())
         entries = _spawned(before) or entries
         names = [engine.name_of(entry) for entry in entries]
         checks.check(f"cron created containers: {' '.join(names)}", bool(names))
@@ -59,7 +59,7 @@ def run(checks: Checks) -> None:
         if daemon.process.poll() is None:
             daemon.process.kill()
         host.must("systemctl", "stop", "cron")
-    wait_for("cron's spawn to end", lambda: not _spawning(), 120)
+    wait_for("cron's spawn to end", lambda: not _spawning())
     checks.equal("nothing is left behind after SIGTERM", sorted(traces.files() ^ before_files), [])
     checks.check("at most five managed containers are left after the last pass",
                  len(_spawned(before)) <= 5, len(_spawned(before)))

@@ -28,11 +28,11 @@ def run(checks: Checks) -> None:
     front = proxy.Proxy()
     daemon = Daemon("--json", "--dry-run", "--docker-host", f"unix://{proxy.PATH}")
     try:
-        found = daemon.wait_for_records(1, 90)
+        found = daemon.wait_for_records(1)
         count = 1
         while not any(e["class"] == "surplus" for e in found[-1]["containers"]) and count < 5:
             count += 1
-            found = daemon.wait_for_records(count, 90)
+            found = daemon.wait_for_records(count)
         surplus = [e["name"] for e in found[-1]["containers"] if e["class"] == "surplus"]
         checks.equal("the dry run finds two surplus containers", len(surplus), 2)
         checks.equal("the dry run installs no cron entry", traces.cron_entries(), cron_before)

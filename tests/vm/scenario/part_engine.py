@@ -35,7 +35,7 @@ def _kill_it() -> None:
     """And waits until it is back. Its socket belongs to systemd, and holds clients until then."""
     killed = _main_pid()
     host.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "docker")
-    wait_for("the engine to be gone", lambda: _main_pid() != killed, 30)
+    wait_for("the engine to be gone", lambda: _main_pid() != killed)
     host.restart_engine()
 
 
@@ -45,16 +45,16 @@ def _removed(front: proxy.Proxy) -> set[str]:
 
 
 def _through_it(checks: Checks, front: proxy.Proxy, daemon: Daemon, managed: set[str]) -> None:
-    wait_for("a removal to be asked for", lambda: _removed(front), 120)
+    wait_for("a removal to be asked for", lambda: _removed(front))
     _kill_it()
     if _can_refuse_old_clients():
         checks.equal("it refuses API versions below",
                      engine.call("GET", "/version")["MinAPIVersion"], NEWER_API)
     back = len(daemon.records())
-    record = daemon.wait_for_records(back + 2, 90)[back + 1]
+    record = daemon.wait_for_records(back + 2)[back + 1]
     checks.check("the next cycle but one decides again", not record["no_removal"], record)
-    wait_for("the surplus to be gone", lambda: len(managed & set(engine.running())) <= 5, 60)
-    records = daemon.wait_for_records(len(daemon.records()) + 1, 90)
+    wait_for("the surplus to be gone", lambda: len(managed & set(engine.running())) <= 5)
+    records = daemon.wait_for_records(len(daemon.records()) + 1)
     checks.equal("exit code after SIGINT", daemon.end(signal.SIGINT), 0)
     planned = {entry["id"] for record in records for entry in record["containers"]
                if entry["decision"] == "remove"}

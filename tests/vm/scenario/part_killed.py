@@ -30,7 +30,7 @@ def _killed() -> int:
     """A daemon that had pins and a cron entry, and was killed; the id of the map that it pinned."""
     daemon = Daemon("--json", "--interval", "2", "--no-log")
     try:
-        daemon.wait_for_records(1, 60)
+        daemon.wait_for_records(1)
         return _map_id()
     finally:
         daemon.end(signal.SIGKILL)
@@ -45,7 +45,7 @@ def run(checks: Checks) -> None:
     checks.equal("its programs went with it", _programs(), set())
     daemon = Daemon("--json", "--interval", "2", "--no-log")
     try:
-        daemon.wait_for_records(1, 60)
+        daemon.wait_for_records(1)
         checks.check("the next one pins a map of its own", _map_id() != killed, killed)
         checks.equal("bpftool names its programs", _programs(), PROGRAMS)
     finally:

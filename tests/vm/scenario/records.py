@@ -65,7 +65,7 @@ def graphs_drawn() -> bool:
 
 def check_graphs(checks: Checks) -> None:
     try:
-        wait_for("the final graphs", graphs_drawn, 180)
+        wait_for("the final graphs", graphs_drawn)
     except NeverHeld:
         pass
     checks.check(f"the final graphs are drawn: {' '.join(sorted(GRAPHS))}", graphs_drawn(),
