@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # make              the daemon and, where kernel headers are installed, the module
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
-# make test         unit tests, pygraph's tests, and the scenario in a guest
-# make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
+# make test         all that a change has to pass: its parts side by side; PARTS="unit fault" some of them
+# make test-long    whole what test runs a sample of; PARTS="kernels soak" some of it
+# make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      parts of test; FUZZ_SECONDS=N
 # make fault       the daemon against an engine, a log server and a disk that do everything wrong, a sample
 # make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
 # make scenario-old  the scenario on Debian 12: Docker 20.10 and Linux 6.1
@@ -343,23 +344,11 @@ bench-pygraph:
 test-packages:
 	$(Q)tests/host-packages test
 
-# In turn: two cores are not enough for a guest and a compiler at once. But most of the making of the guest's
-# root takes one core, and so do those tests.
-test: test-packages
-	$(Q)$(MAKE) guest-packages
-	$(Q)$(MAKE) compilers
-	$(Q)test "$$($(MAKE) -s -C docker images DOCKER=echo | grep -c -- '-t cmgr-')" = 4
-	$(Q)$(MAKE) unit
-	$(Q)$(MAKE) -j2 guest-root one-core
-	$(Q)$(MAKE) browser
-	$(Q)$(MAKE) fault
-	$(Q)$(MAKE) scenario
-	$(Q)$(MAKE) kernels-sample
+test:
+	$(Q)tests/suite test $(PARTS)
 
-one-core:
-	$(Q)$(MAKE) cli
-	$(Q)$(MAKE) fuzz
-	$(Q)$(MAKE) pytest
+test-long:
+	$(Q)tests/suite long $(PARTS)
 
 # What starts the machines is itself Python.
 guest-root scenario scenario-old kernels-sample test-pressure test-kernels bench-kmod bench-reap test-debug-kernel demo: guest-packages
@@ -420,4 +409,4 @@ clean:
 include packaging/install.mk
 
 -include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test one-core guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
+.PHONY: all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test test-long guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
