@@ -35,7 +35,9 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
 BUILD := build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
@@ -43,6 +45,12 @@ OBJCOPY ?= objcopy
 PYTHON ?= /usr/bin/python3
 KDIR ?= /lib/modules/$(shell uname -r)/build
 BTF ?= /sys/kernel/btf/vmlinux
+
+# Used where it is installed and has a folder that this user can write to.
+ifeq ($(origin CCACHE),undefined)
+CCACHE := $(shell dir=$$(ccache --get-config cache_dir 2>/dev/null) && mkdir -p "$$dir" 2>/dev/null && \
+	[ -w "$$dir" ] && echo ccache)
+endif
 
 # What root's targets build belongs to whoever called sudo: a plain make has to be able to build it again. In
 # a checkout that is not theirs it would not be.
@@ -54,8 +62,9 @@ PACKAGES := libbpf libcjson libcurl
 CPPFLAGS += -D_GNU_SOURCE -DCMGR_VERSION=\"$(VERSION)\" -I. -Iuser -isystem $(BUILD)
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wconversion $(if $(CI)$(WERROR),-Werror)
-ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-LDLIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(PACKAGE_CFLAGS)
+LDLIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Wno-unused-parameter \
@@ -77,17 +86,31 @@ cmgr-bpf: $(OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/%.o: %.c
-	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# Another compiler or other flags compile everything again.
+COMPILED_WITH = $(CC) $(filter-out -Werror,$(CPPFLAGS) $(ALL_CFLAGS))
 
-$(BUILD)/user/observe/cgroup_cpu.o $(BUILD)/user/observe/cgroup_read.o: $(BUILD)/cgroup_cpu.skel.h
+$(BUILD)/compiled-with: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '%s\n' '$(COMPILED_WITH)' | cmp -s - $@ || printf '%s\n' '$(COMPILED_WITH)' >$@
+
+# $(call compile,COMPILER,FLAGS): an object that had warnings stays older than its source. They come again
+# with the next make, and fail one with WERROR=1.
+compile = $(Q)mkdir -p $(@D) && \
+	{ $(CCACHE) $(1) $(CPPFLAGS) $(ALL_CFLAGS) $(2) -MMD -MP -c -o $@ $< 2>$@.log || { cat $@.log >&2; exit 1; }; } && \
+	{ [ ! -s $@.log ] || { cat $@.log >&2; touch -d @0 $@; }; }
+
+$(BUILD)/%.o: %.c $(BUILD)/compiled-with
+	$(call say,CC,$<)
+	$(call compile,$(CC))
+
+# The system's headers and what is generated are in no list of dependencies.
+INCLUDE_SKELETON := user/observe/cgroup_cpu user/observe/cgroup_read
+$(INCLUDE_SKELETON:%=$(BUILD)/%.o): $(BUILD)/cgroup_cpu.skel.h
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c bpf/%.h $(wildcard bpf/*.bpf.h) vmlinux.h
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -I. -c -o $@.tmp $<
+	$(Q)$(CCACHE) $(CLANG) $(BPF_CFLAGS) -I. -c -o $@.tmp $<
 	$(Q)$(BPFTOOL) gen object $@ $@.tmp
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
@@ -130,28 +153,47 @@ $(OBJECTS): | tools
 
 objects: $(OBJECTS)
 
-# No compiler that people use may have a complaint.
+# No compiler that people use may have a complaint. Some of gcc's need its optimizer: its objects are those
+# that are used. Clang's do not.
 compilers:
-	$(Q)$(MAKE) objects BUILD=$(BUILD)/gcc CC=gcc WERROR=1
-	$(Q)$(MAKE) objects BUILD=$(BUILD)/clang CC=clang WERROR=1
+	$(Q)$(MAKE) objects syntax CC=gcc WERROR=1
 
-# Unit tests: every object but main.o once more, with sanitizers.
-SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-UNIT_OBJECTS := $(patsubst %.c,$(BUILD)/sanitized/%.o,$(filter-out user/main.c,$(SOURCES)))
+SYNTAX := $(SOURCES:%.c=$(BUILD)/clang/%.ok)
+$(INCLUDE_SKELETON:%=$(BUILD)/clang/%.ok): $(BUILD)/cgroup_cpu.skel.h
 
-$(BUILD)/sanitized/%.o: %.c
+$(BUILD)/clang/%.ok: %.c $(BUILD)/compiled-with
+	$(call say,CLANG,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) -Werror -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ $<
+	$(Q)touch $@
+
+syntax: $(SYNTAX)
+
+# With sanitizers, for unit and fault tests: every object, and all but main.o in an archive of their names.
+SANITIZE := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+PARTS := $(filter-out user/main.c,$(SOURCES))
+
+$(BUILD)/sanitized/%.o: %.c $(BUILD)/compiled-with
 	$(call say,CC,$< (sanitized))
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(call compile,$(CC),$(SANITIZE))
 
-$(BUILD)/sanitized/user/observe/cgroup_cpu.o $(BUILD)/sanitized/user/observe/cgroup_read.o: $(BUILD)/cgroup_cpu.skel.h
+$(INCLUDE_SKELETON:%=$(BUILD)/sanitized/%.o): $(BUILD)/cgroup_cpu.skel.h
 
-$(BUILD)/tests/%: tests/unit/%.c tests/unit/unit.h $(UNIT_OBJECTS)
-	$(call say,TEST,$<)
+$(BUILD)/daemon.a: $(PARTS:%.c=$(BUILD)/%.o)
+$(BUILD)/sanitized/daemon.a: $(PARTS:%.c=$(BUILD)/sanitized/%.o)
+
+%/daemon.a:
+	$(Q)rm -f $@
+	$(Q)$(AR) rcsT $@ $^
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+# Private: not for what it is made of.
+$(BUILD)/sanitized/tests/unit/%.o: private WARNINGS += -Wno-conversion
+
+$(BUILD)/tests/%: $(BUILD)/sanitized/tests/unit/%.o $(BUILD)/sanitized/daemon.a
+	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Wno-conversion $(SANITIZE) -o $@ $< $(filter %.o,$^) \
-		$(LDLIBS) -lcmocka
+	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcmocka
 
 # What the fuzzer checks, on its corpus.
 REPLAYED := $(patsubst %.c,$(BUILD)/sanitized/%.o,$(filter-out %/mutator.c,$(wildcard tests/fuzz/*.c)))
@@ -161,8 +203,12 @@ $(BUILD)/tests/test_sysinfo_fuzz: $(REPLAYED)
 $(BUILD)/tests/test_recording: $(BUILD)/sanitized/tests/world/world.o
 $(BUILD)/tests/test_property: $(BUILD)/sanitized/tests/property/host.o
 
-unit: $(UNIT_TESTS)
-	$(Q)for test in $^; do $$test || exit 1; done
+# Prints how many tests passed and their seeds, and all of it where one failed.
+$(UNIT_TESTS:%=%.run): %.run: %
+	$(Q)$< >$<.log 2>&1 || { cat $<.log >&2; exit 1; }
+	$(Q)sed -n 's/^SEED=.*/           &/p; s/^\[  PASSED  \] \(.*\)\./  PASS     $(*F): \1/p' $<.log
+
+unit: $(UNIT_TESTS:%=%.run)
 
 # libFuzzer on the parser of /proc/sysinfo. What makes it fail is put into the corpus.
 FUZZ_SECONDS ?= 60
@@ -252,44 +298,27 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 	$(Q)$(PYTHON) tests/bench/replay ./cmgr-bpf $(BUILD)/bench/hour.recording
 
 # The daemon, all of it but the BPF program, for which tests/fault/host.c stands in, as it does for a few
-# calls of the system. With sanitizers, and once without, for strace.
-FAULT_CALLS_doctor := host_look
-FAULT_CALLS_util := clock_gettime
-FAULT_CALLS_main := timerfd_settime
-FAULT_CALLS_spool_file := openat pwrite fsync ftruncate
-FAULT_CALLS_pins := bpf_map__pin cgroup_cpu_unpin
-FAULT_REPLACED := doctor util main pins spool_file
-FAULT_USER := $(filter-out %/cgroup_cpu.o %/cgroup_read.o %/limits.o $(addprefix %/,$(FAULT_REPLACED:=.o)),$(OBJECTS))
-FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/sanitized/%.o) \
-	$(FAULT_USER:$(BUILD)/%=$(BUILD)/sanitized/%)
-PLAIN_OBJECTS := $(BUILD)/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/plain/%.o) $(FAULT_USER)
-redefine = $(Q)mkdir -p $(@D); $(OBJCOPY) $(foreach call,$(FAULT_CALLS_$(*F)),--redefine-sym $(call)=fault_$(call)) $< $@
+# calls that these objects make. With sanitizers, and once without, for strace.
+FAULT_CALLS_user/doctor := host_look
+FAULT_CALLS_user/util := clock_gettime
+FAULT_CALLS_user/main := timerfd_settime
+FAULT_CALLS_user/report/spool_file := openat pwrite fsync ftruncate
+FAULT_CALLS_user/observe/pins := bpf_map__pin cgroup_cpu_unpin
+FAULT_CALLERS := $(patsubst FAULT_CALLS_%,%,$(filter FAULT_CALLS_%,$(.VARIABLES)))
 
-$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/%.o
-	$(redefine)
+$(BUILD)/fault/%.o: $(BUILD)/%.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(OBJCOPY) $(foreach call,$(FAULT_CALLS_$(*:sanitized/%=%)),--redefine-sym $(call)=fault_$(call)) $< $@
 
-$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/observe/%.o
-	$(redefine)
-
-$(BUILD)/fault/plain/%.o: $(BUILD)/user/%.o
-	$(redefine)
-
-$(BUILD)/fault/plain/%.o: $(BUILD)/user/observe/%.o
-	$(redefine)
-
-$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/report/%.o
-	$(redefine)
-
-$(BUILD)/fault/plain/%.o: $(BUILD)/user/report/%.o
-	$(redefine)
-
-$(BUILD)/fault/cmgr-bpf: $(FAULT_OBJECTS)
+# What the first objects have is not taken out of the archive.
+$(BUILD)/fault/cmgr-bpf: $(addprefix $(BUILD)/,sanitized/tests/fault/host.o \
+		$(FAULT_CALLERS:%=fault/sanitized/%.o) sanitized/daemon.a)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/fault/cmgr-bpf-plain: $(PLAIN_OBJECTS)
+$(BUILD)/fault/cmgr-bpf-plain: $(addprefix $(BUILD)/,tests/fault/host.o $(FAULT_CALLERS:%=fault/%.o) daemon.a)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 fault: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),300) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
@@ -300,11 +329,9 @@ test-faults: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 soak: $(BUILD)/fault/cmgr-bpf-plain
 	$(Q)PLAIN=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault/soak.py
 
-# A million of them, without sanitizers.
-$(BUILD)/test_property: $(addprefix $(BUILD)/tests/,unit/test_property.o property/host.o) \
-		$(filter-out %/main.o,$(OBJECTS))
+$(BUILD)/test_property: $(addprefix $(BUILD)/,tests/unit/test_property.o tests/property/host.o daemon.a)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 test-property: $(BUILD)/test_property
 	$(Q)HOSTS=$${HOSTS:-1000000} $<
@@ -419,5 +446,6 @@ clean:
 
 include packaging/install.mk
 
--include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test one-core guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
+-include $(OBJECTS:.o=.d) $(SOURCES:%.c=$(BUILD)/sanitized/%.d) $(SYNTAX:.ok=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) \
+	$(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
+.PHONY: FORCE syntax all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test one-core guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
