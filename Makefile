@@ -3,11 +3,12 @@
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
 # make test         unit tests, pygraph's tests, and the scenario in a guest
 # make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      its parts; FUZZ_SECONDS=N
+# make check       builds, unit tests, lint and a sample of pytest and fault: for each change
 # make fault       the daemon against an engine, a log server and a disk that do everything wrong, a sample
 # make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
 # make scenario-old  the scenario on Debian 12: Docker 20.10 and Linux 6.1
 # make soak        10,000 cycles, the clock a thousand times faster; what 1,000 containers take; CYCLES=N
-# make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
+# make test-property  a million random hosts, decided about (make unit: 20,000); SEED=N repeats, HOSTS=N
 # make test-kernels  module and BPF program on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
 # make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
 # make bench-parse  what reading a large host's /proc/sysinfo costs the daemon
@@ -210,6 +211,12 @@ $(UNIT_TESTS:%=%.run): %.run: %
 
 unit: $(UNIT_TESTS:%=%.run)
 
+test-programs: $(UNIT_TESTS) $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
+
+# Parallel builds, and a sample of pytest and of fault.
+check: test-packages
+	+$(Q)$(PYTHON) tests/check
+
 # libFuzzer on the parser of /proc/sysinfo. What makes it fail is put into the corpus.
 FUZZ_SECONDS ?= 60
 FUZZED := $(wildcard tests/fuzz/*.c) user/observe/sysinfo.c user/util.c
@@ -342,6 +349,8 @@ $(BUILD)/test_property: $(addprefix $(BUILD)/,tests/unit/test_property.o tests/p
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# Beside what make unit runs this finds a wrong class or order that only a rare mix of traits, ages and
+# shares brings about: 50 times as many hosts.
 test-property: $(BUILD)/test_property
 	$(Q)HOSTS=$${HOSTS:-1000000} $<
 
@@ -439,15 +448,21 @@ demo:
 run: cmgr-bpf
 	sudo ./cmgr-bpf
 
-lint:
-	$(Q)clang-format --dry-run -Werror $(C_FILES)
+lint: $(BUILD)/linted
+
+# Those that have changed; all where the style has.
+$(BUILD)/linted: .clang-format $(C_FILES)
+	$(call say,LINT,)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang-format --dry-run -Werror $(if $(filter .clang-format,$?),$(C_FILES),$?)
+	$(Q)touch $@
 
 fmt:
 	$(Q)clang-format -i $(C_FILES)
 
 clean:
 	$(call say,CLEAN,)
-	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/fault $(BUILD)/fuzz $(BUILD)/bench $(BUILD)/gcc $(BUILD)/clang $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h $(BUILD)/exact $(BUILD)/few $(BUILD)/test_property cmgr-bpf
+	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/fault $(BUILD)/fuzz $(BUILD)/bench $(BUILD)/clang $(BUILD)/lint* $(BUILD)/compiled-with $(BUILD)/daemon.a $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h $(BUILD)/exact $(BUILD)/few $(BUILD)/test_property cmgr-bpf
 	$(Q)! [ -d $(DEB) ] || find $(DEB) -mindepth 1 -maxdepth 1 ! -name 'root-*' -exec rm -rf {} +
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
@@ -457,4 +472,4 @@ include packaging/install.mk
 
 -include $(OBJECTS:.o=.d) $(SOURCES:%.c=$(BUILD)/sanitized/%.d) $(SYNTAX:.ok=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) \
 	$(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: FORCE syntax all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test one-core guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
+.PHONY: FORCE syntax test-programs check $(UNIT_TESTS:%=%.run) all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test one-core guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak

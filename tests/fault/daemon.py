@@ -127,6 +127,7 @@ class Run:
         self.stderr = ""
         self.status: int | None = None
         self.pid = 0
+        self.interrupted = False
         self.interval = 1
         self.waits: Waits | None = None
         self.log_url: str | None = None
@@ -194,7 +195,9 @@ class Run:
         return self.waits.stalled_between(begin, end)
 
     def interrupt(self) -> None:
-        if self.process.returncode is None:
+        """Once: a second time would end it at once."""
+        if self.process.returncode is None and not self.interrupted:
+            self.interrupted = True
             self.process.send_signal(signal.SIGINT)
 
     def _judge(self, record: dict) -> None:

@@ -6,7 +6,7 @@ import bisect
 import time
 
 STEP = 0.02
-LEAST = 0.002  # of the timer itself
+LEAST = 0.005  # of the timer itself
 SAMPLE = 0.1
 
 

@@ -115,8 +115,9 @@ def stall(kinds: set[str]):
     return script
 
 
-
 DEAD = ["none", "DELETE log", "list log", "list", "inspect", "DELETE", "log"]
+
+
 @pytest.mark.parametrize("dead", DEAD if WHOLE else DEAD[:2])
 def test_a_signal_while_peers_are_dead(folder: str, dead: str) -> None:
     """They stall from the first cycle on; the signal comes while the daemon waits for them."""
