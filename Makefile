@@ -224,7 +224,7 @@ FUZZED := $(wildcard tests/fuzz/*.c) user/observe/sysinfo.c user/util.c
 $(BUILD)/fuzz/%.o: %.c
 	$(call say,CC,$< (fuzzed))
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	$(Q)$(CCACHE) $(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/sysinfo: $(FUZZED:%.c=$(BUILD)/fuzz/%.o)
 	$(call say,LINK,$@)

@@ -17,6 +17,7 @@ TOGETHER = 48
 INTERVAL = 4
 FEW = 16  # cases are in time with short intervals
 AGAIN = 6
+MIN_AGE_S = 10
 TRIES = 4  # of one that failed while the host had no time for it, each with an interval twice as long
 QUICK = {"all is well", "stop", "dry run", "400", "the reply is cut", "list: null", "lost 0 7"}
 
@@ -55,7 +56,8 @@ async def play(case: Case, folder: str, interval: int, stretch: int) -> tuple[Ru
     await engine.start()
     async with starting:
         going = asyncio.ensure_future(
-            run.go(*case.options, cycles=case.cycles, interval=interval * stretch))
+            run.go("--min-age", str(MIN_AGE_S * stretch), *case.options, cycles=case.cycles,
+                   interval=interval * stretch))
         while not run.host.readings and not going.done():
             await asyncio.sleep(0.02)
     await going
