@@ -15,7 +15,6 @@ from world import World
 
 TOGETHER = 48
 INTERVAL = 4
-FEW = 16  # cases are in time with short intervals
 AGAIN = 6
 MIN_AGE_S = 10
 TRIES = 4  # of one that failed while the host had no time for it, each with an interval twice as long
@@ -77,7 +76,8 @@ def played(folder: str, request: pytest.FixtureRequest) -> dict[str, tuple[Run, 
     """Those that were asked for."""
     cases = [item.callspec.params["case"] for item in request.session.items
              if getattr(item, "function", None) is test_case]
-    interval = INTERVAL if len(cases) > FEW else INTERVAL // 2
+    # Those that are quick stall for no number of seconds.
+    interval = INTERVAL // 2 if {case.name for case in cases} <= QUICK else INTERVAL
     turns = [asyncio.Semaphore(TOGETHER), *[asyncio.Semaphore(AGAIN)] * (TRIES - 1)]
 
     async def one(number: int, case: Case) -> tuple[str, tuple[Run, Stage]]:
