@@ -4,11 +4,12 @@
 # make test         all that a change has to pass: its parts side by side; PARTS="unit fault" some of them
 # make test-long    whole what test runs a sample of; PARTS="kernels soak" some of it
 # make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      parts of test; FUZZ_SECONDS=N
+# make check        builds, unit tests, lint and a sample of pytest and fault: for each change
 # make fault       the daemon against an engine, a log server and a disk that do everything wrong, a sample
 # make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
 # make scenario-old  the scenario on Debian 12: Docker 20.10 and Linux 6.1
 # make soak        10,000 cycles, the clock a thousand times faster; what 1,000 containers take; CYCLES=N
-# make test-property  a million random hosts, decided about; SEED=N repeats, HOSTS=N
+# make test-property  a million random hosts, decided about (make unit: 20,000); SEED=N repeats, HOSTS=N
 # make test-kernels  module and BPF program on every series of Debian's kernels; KERNEL=6.12 CHECKS=format: a part
 # make test-pressure  the BPF program in a small guest under memory pressure: 10 minutes a kernel
 # make bench-parse  what reading a large host's /proc/sysinfo costs the daemon
@@ -36,7 +37,9 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
 BUILD := build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
@@ -44,6 +47,12 @@ OBJCOPY ?= objcopy
 PYTHON ?= /usr/bin/python3
 KDIR ?= /lib/modules/$(shell uname -r)/build
 BTF ?= /sys/kernel/btf/vmlinux
+
+# Used where it is installed and has a folder that this user can write to.
+ifeq ($(origin CCACHE),undefined)
+CCACHE := $(shell dir=$$(ccache --get-config cache_dir 2>/dev/null) && mkdir -p "$$dir" 2>/dev/null && \
+	[ -w "$$dir" ] && echo ccache)
+endif
 
 # What root's targets build belongs to whoever called sudo: a plain make has to be able to build it again. In
 # a checkout that is not theirs it would not be.
@@ -55,8 +64,9 @@ PACKAGES := libbpf libcjson libcurl
 CPPFLAGS += -D_GNU_SOURCE -DCMGR_VERSION=\"$(VERSION)\" -I. -Iuser -isystem $(BUILD)
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wconversion $(if $(CI)$(WERROR),-Werror)
-ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-LDLIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(PACKAGE_CFLAGS)
+LDLIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Wno-unused-parameter \
@@ -78,17 +88,31 @@ cmgr-bpf: $(OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/%.o: %.c
-	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# Another compiler or other flags compile everything again.
+COMPILED_WITH = $(CC) $(filter-out -Werror,$(CPPFLAGS) $(ALL_CFLAGS))
 
-$(BUILD)/user/observe/cgroup_cpu.o $(BUILD)/user/observe/cgroup_read.o: $(BUILD)/cgroup_cpu.skel.h
+$(BUILD)/compiled-with: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '%s\n' '$(COMPILED_WITH)' | cmp -s - $@ || printf '%s\n' '$(COMPILED_WITH)' >$@
+
+# $(call compile,COMPILER,FLAGS): an object that had warnings stays older than its source. They come again
+# with the next make, and fail one with WERROR=1.
+compile = $(Q)mkdir -p $(@D) && \
+	{ $(CCACHE) $(1) $(CPPFLAGS) $(ALL_CFLAGS) $(2) -MMD -MP -c -o $@ $< 2>$@.log || { cat $@.log >&2; exit 1; }; } && \
+	{ [ ! -s $@.log ] || { cat $@.log >&2; touch -d @0 $@; }; }
+
+$(BUILD)/%.o: %.c $(BUILD)/compiled-with
+	$(call say,CC,$<)
+	$(call compile,$(CC))
+
+# The system's headers and what is generated are in no list of dependencies.
+INCLUDE_SKELETON := user/observe/cgroup_cpu user/observe/cgroup_read
+$(INCLUDE_SKELETON:%=$(BUILD)/%.o): $(BUILD)/cgroup_cpu.skel.h
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c bpf/%.h $(wildcard bpf/*.bpf.h) vmlinux.h
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -I. -c -o $@.tmp $<
+	$(Q)$(CCACHE) $(CLANG) $(BPF_CFLAGS) -I. -c -o $@.tmp $<
 	$(Q)$(BPFTOOL) gen object $@ $@.tmp
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
@@ -131,28 +155,47 @@ $(OBJECTS): | tools
 
 objects: $(OBJECTS)
 
-# No compiler that people use may have a complaint.
+# No compiler that people use may have a complaint. Some of gcc's need its optimizer: its objects are those
+# that are used. Clang's do not.
 compilers:
-	$(Q)$(MAKE) objects BUILD=$(BUILD)/gcc CC=gcc WERROR=1
-	$(Q)$(MAKE) objects BUILD=$(BUILD)/clang CC=clang WERROR=1
+	$(Q)$(MAKE) objects syntax CC=gcc WERROR=1
 
-# Unit tests: every object but main.o once more, with sanitizers.
-SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-UNIT_OBJECTS := $(patsubst %.c,$(BUILD)/sanitized/%.o,$(filter-out user/main.c,$(SOURCES)))
+SYNTAX := $(SOURCES:%.c=$(BUILD)/clang/%.ok)
+$(INCLUDE_SKELETON:%=$(BUILD)/clang/%.ok): $(BUILD)/cgroup_cpu.skel.h
 
-$(BUILD)/sanitized/%.o: %.c
+$(BUILD)/clang/%.ok: %.c $(BUILD)/compiled-with
+	$(call say,CLANG,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) -Werror -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ $<
+	$(Q)touch $@
+
+syntax: $(SYNTAX)
+
+# With sanitizers, for unit and fault tests: every object, and all but main.o in an archive of their names.
+SANITIZE := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LIBRARY_SOURCES := $(filter-out user/main.c,$(SOURCES))
+
+$(BUILD)/sanitized/%.o: %.c $(BUILD)/compiled-with
 	$(call say,CC,$< (sanitized))
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(call compile,$(CC),$(SANITIZE))
 
-$(BUILD)/sanitized/user/observe/cgroup_cpu.o $(BUILD)/sanitized/user/observe/cgroup_read.o: $(BUILD)/cgroup_cpu.skel.h
+$(INCLUDE_SKELETON:%=$(BUILD)/sanitized/%.o): $(BUILD)/cgroup_cpu.skel.h
 
-$(BUILD)/tests/%: tests/unit/%.c tests/unit/unit.h $(UNIT_OBJECTS)
-	$(call say,TEST,$<)
+$(BUILD)/daemon.a: $(LIBRARY_SOURCES:%.c=$(BUILD)/%.o)
+$(BUILD)/sanitized/daemon.a: $(LIBRARY_SOURCES:%.c=$(BUILD)/sanitized/%.o)
+
+%/daemon.a:
+	$(Q)rm -f $@
+	$(Q)$(AR) rcsT $@ $^
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+# Private: not for what it is made of.
+$(BUILD)/sanitized/tests/unit/%.o: private WARNINGS += -Wno-conversion
+
+$(BUILD)/tests/%: $(BUILD)/sanitized/tests/unit/%.o $(BUILD)/sanitized/daemon.a
+	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Wno-conversion $(SANITIZE) -o $@ $< $(filter %.o,$^) \
-		$(LDLIBS) -lcmocka
+	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcmocka
 
 # What the fuzzer checks, on its corpus.
 REPLAYED := $(patsubst %.c,$(BUILD)/sanitized/%.o,$(filter-out %/mutator.c,$(wildcard tests/fuzz/*.c)))
@@ -162,8 +205,17 @@ $(BUILD)/tests/test_sysinfo_fuzz: $(REPLAYED)
 $(BUILD)/tests/test_recording: $(BUILD)/sanitized/tests/world/world.o
 $(BUILD)/tests/test_property: $(BUILD)/sanitized/tests/property/host.o
 
-unit: $(UNIT_TESTS)
-	$(Q)for test in $^; do $$test || exit 1; done
+# Prints how many tests passed and their seeds, and all of it where one failed.
+$(UNIT_TESTS:%=%.run): %.run: %
+	$(Q)$< >$<.log 2>&1 || { cat $<.log >&2; exit 1; }
+	$(Q)sed -n 's/^SEED=.*/           &/p; s/^\[  PASSED  \] \(.*\)\./  PASS     $(*F): \1/p' $<.log
+
+unit: $(UNIT_TESTS:%=%.run)
+
+test-programs: $(UNIT_TESTS) $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
+
+check:
+	$(Q)tests/suite check
 
 # libFuzzer on the parser of /proc/sysinfo. What makes it fail is put into the corpus.
 FUZZ_SECONDS ?= 60
@@ -172,7 +224,7 @@ FUZZED := $(wildcard tests/fuzz/*.c) user/observe/sysinfo.c user/util.c
 $(BUILD)/fuzz/%.o: %.c
 	$(call say,CC,$< (fuzzed))
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	$(Q)$(CCACHE) $(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/sysinfo: $(FUZZED:%.c=$(BUILD)/fuzz/%.o)
 	$(call say,LINK,$@)
@@ -253,60 +305,52 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 	$(Q)$(PYTHON) tests/bench/replay ./cmgr-bpf $(BUILD)/bench/hour.recording
 
 # The daemon, all of it but the BPF program, for which tests/fault/host.c stands in, as it does for a few
-# calls of the system. With sanitizers, and once without, for strace.
-FAULT_CALLS_doctor := host_look
-FAULT_CALLS_util := clock_gettime
-FAULT_CALLS_main := timerfd_settime
-FAULT_CALLS_spool_file := openat pwrite fsync ftruncate
-FAULT_CALLS_pins := bpf_map__pin cgroup_cpu_unpin
-FAULT_REPLACED := doctor util main pins spool_file
-FAULT_USER := $(filter-out %/cgroup_cpu.o %/cgroup_read.o %/limits.o $(addprefix %/,$(FAULT_REPLACED:=.o)),$(OBJECTS))
-FAULT_OBJECTS := $(BUILD)/sanitized/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/sanitized/%.o) \
-	$(FAULT_USER:$(BUILD)/%=$(BUILD)/sanitized/%)
-PLAIN_OBJECTS := $(BUILD)/tests/fault/host.o $(FAULT_REPLACED:%=$(BUILD)/fault/plain/%.o) $(FAULT_USER)
-redefine = $(Q)mkdir -p $(@D); $(OBJCOPY) $(foreach call,$(FAULT_CALLS_$(*F)),--redefine-sym $(call)=fault_$(call)) $< $@
+# calls that these objects make. With sanitizers, and once without, for strace.
+FAULT_CALLS_user/doctor := host_look
+FAULT_CALLS_user/util := clock_gettime
+FAULT_CALLS_user/main := timerfd_settime
+FAULT_CALLS_user/report/spool_file := openat pwrite fsync ftruncate
+FAULT_CALLS_user/observe/pins := bpf_map__pin cgroup_cpu_unpin
+FAULT_CALLERS := $(patsubst FAULT_CALLS_%,%,$(filter FAULT_CALLS_%,$(.VARIABLES)))
 
-$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/%.o
-	$(redefine)
+$(BUILD)/fault/%.o: $(BUILD)/%.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(OBJCOPY) $(foreach call,$(FAULT_CALLS_$(*:sanitized/%=%)),--redefine-sym $(call)=fault_$(call)) $< $@
 
-$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/observe/%.o
-	$(redefine)
-
-$(BUILD)/fault/plain/%.o: $(BUILD)/user/%.o
-	$(redefine)
-
-$(BUILD)/fault/plain/%.o: $(BUILD)/user/observe/%.o
-	$(redefine)
-
-$(BUILD)/fault/sanitized/%.o: $(BUILD)/sanitized/user/report/%.o
-	$(redefine)
-
-$(BUILD)/fault/plain/%.o: $(BUILD)/user/report/%.o
-	$(redefine)
-
-$(BUILD)/fault/cmgr-bpf: $(FAULT_OBJECTS)
+# What the first objects have is not taken out of the archive.
+$(BUILD)/fault/cmgr-bpf: $(addprefix $(BUILD)/,sanitized/tests/fault/host.o \
+		$(FAULT_CALLERS:%=fault/sanitized/%.o) sanitized/daemon.a)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/fault/cmgr-bpf-plain: $(PLAIN_OBJECTS)
+$(BUILD)/fault/cmgr-bpf-plain: $(addprefix $(BUILD)/,tests/fault/host.o $(FAULT_CALLERS:%=fault/%.o) daemon.a)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# $(call faults,CYCLES,PYTEST'S OPTIONS)
+faults = $(Q)DAEMON=$< CYCLES=$(1) $(PYTHON) -m pytest -q -p no:cacheprovider $(2) tests/fault
+
+# Side by side: most of them wait. -rP: what those that pass print, seeds among it.
+FAULT_JOBS ?= 6
 
 fault: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
-	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),300) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
+	$(call faults,$(or $(CYCLES),120),-rP -n $(FAULT_JOBS) --dist loadgroup)
 
+# Beside what fault runs this finds what needs one place of many: a reply cut after one byte, a kill or an
+# error at one system call of the start, the end or the spool, an order of events that is rare, each of a
+# dead peer's ways. One after the other, so that the clock judges most cycles.
 test-faults: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
-	$(Q)DAEMON=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault
+	$(call faults,$(or $(CYCLES),10000),-s)
 
 soak: $(BUILD)/fault/cmgr-bpf-plain
 	$(Q)PLAIN=$< CYCLES=$(or $(CYCLES),10000) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/fault/soak.py
 
-# A million of them, without sanitizers.
-$(BUILD)/test_property: $(addprefix $(BUILD)/tests/,unit/test_property.o property/host.o) \
-		$(filter-out %/main.o,$(OBJECTS))
+$(BUILD)/test_property: $(addprefix $(BUILD)/,tests/unit/test_property.o tests/property/host.o daemon.a)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# Beside what make unit runs this finds a wrong class or order that only a rare mix of traits, ages and
+# shares brings about: 50 times as many hosts.
 test-property: $(BUILD)/test_property
 	$(Q)HOSTS=$${HOSTS:-1000000} $<
 
@@ -392,15 +436,21 @@ demo:
 run: cmgr-bpf
 	sudo ./cmgr-bpf
 
-lint:
-	$(Q)clang-format --dry-run -Werror $(C_FILES)
+lint: $(BUILD)/linted
+
+# Those that have changed; all where the style has.
+$(BUILD)/linted: .clang-format $(C_FILES)
+	$(call say,LINT,)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang-format --dry-run -Werror $(if $(filter .clang-format,$?),$(C_FILES),$?)
+	$(Q)touch $@
 
 fmt:
 	$(Q)clang-format -i $(C_FILES)
 
 clean:
 	$(call say,CLEAN,)
-	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/fault $(BUILD)/fuzz $(BUILD)/bench $(BUILD)/gcc $(BUILD)/clang $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h $(BUILD)/exact $(BUILD)/few $(BUILD)/test_property cmgr-bpf
+	$(Q)rm -rf $(BUILD)/user $(BUILD)/sanitized $(BUILD)/tests $(BUILD)/fault $(BUILD)/fuzz $(BUILD)/bench $(BUILD)/clang $(BUILD)/lint* $(BUILD)/compiled-with $(BUILD)/daemon.a $(BUILD)/full $(BUILD)/*.bpf.o* $(BUILD)/*.skel.h $(BUILD)/exact $(BUILD)/few $(BUILD)/test_property cmgr-bpf
 	$(Q)! [ -d $(DEB) ] || find $(DEB) -mindepth 1 -maxdepth 1 ! -name 'root-*' -exec rm -rf {} +
 	$(Q)rm -f kmod/*.o kmod/*.ko kmod/*.mod kmod/*.mod.c kmod/.*.cmd kmod/Module.symvers \
 		kmod/modules.order
@@ -408,5 +458,6 @@ clean:
 
 include packaging/install.mk
 
--include $(OBJECTS:.o=.d) $(BUILD)/sanitized/user/main.d $(BUILD)/sanitized/tests/fault/host.d $(UNIT_OBJECTS:.o=.d) $(REPLAYED:.o=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
-.PHONY: all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test test-long guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak
+-include $(OBJECTS:.o=.d) $(SOURCES:%.c=$(BUILD)/sanitized/%.d) $(SYNTAX:.ok=.d) $(FUZZED:%.c=$(BUILD)/fuzz/%.d) \
+	$(wildcard $(BUILD)/tests/*/*.d $(BUILD)/sanitized/tests/*/*.d)
+.PHONY: FORCE syntax test-programs check $(UNIT_TESTS:%=%.run) all scenario-old bench-reap guest-packages kmod kmod-skipped tools objects compilers images unit fuzz bench-parse pytest test-packages test test-long guest-root scenario kernels-sample test-kernels test-pressure bench-kmod demo run lint fmt clean test-debug-kernel exact exact-few bpf-file-system bench-packages bench-bpf test-property bench-replay promtool browser test-postgres bench-pygraph fault test-faults soak

@@ -15,6 +15,17 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)  # handlers end with an exec
 
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "quick: in the sample of each file that make check runs")
+    config.addinivalue_line("markers", "xdist_group(name): takes long, or is prepared once for all of them")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long is begun with."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(scope="session")
 def folder() -> Iterator[str]:
     """In memory: many daemons that sync their files would wait for the disk, and so would the engine."""

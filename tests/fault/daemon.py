@@ -4,12 +4,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
+import signal
 import threading
+import time
 from urllib.parse import urlsplit
 
 from engine import Container, Engine
-from lag import LAG
+from lag import LAG, Waits
 from policy import TOTAL_KIB, Policy, Reading, Usage, second_opinion
 
 DAEMON = os.path.abspath(os.environ.get("DAEMON", "build/fault/cmgr-bpf"))
@@ -101,8 +102,12 @@ class Host:
             self.thread.join(0.05)
 
 
+# Conditions are waited for; only what hangs takes so long.
+PATIENCE_S = 900.0
 # Of an interval: a cycle that the machine kept for longer is not judged by the clock.
 STALLED_MOST = 0.4
+# Seconds of a run: what was to be in time need not be.
+LAGGED = 0.5
 
 
 class Run:
@@ -115,19 +120,24 @@ class Run:
         self.host = Host(folder, engine)
         self.records: list[dict] = []
         self.told_at: list[float] = []
-        self.waited_s: list[float] = []  # for a CPU by then, by the kernel's account
         self.judged = 0  # cycles whose beginning could be
+        self.stalled = 0  # cycles whose beginning could not, as the machine had no time
         self.on_record = lambda _: None
         self.sent: set[tuple[str, str]] = set()  # pending, and not seen by the engine yet
         self.stderr = ""
         self.status: int | None = None
         self.pid = 0
+        self.interrupted = False
+        self.interval = 1
+        self.waits: Waits | None = None
         self.log_url: str | None = None
         self.under: list[str] = []  # what runs the daemon
         self.environment: dict[str, str] = {}
         self.host_by_environment = False  # in place of --docker-host
 
-    async def go(self, *options: str, cycles: int, interval: int = 1, timeout: float = 60) -> None:
+    async def go(self, *options: str, cycles: int, interval: int = 1,
+                 timeout: float = PATIENCE_S) -> None:
+        self.interval = interval
         log = ["--log-url", self.log_url] if self.log_url else ["--no-log"]
         url = f"unix://{self.engine.path}"
         if self.host_by_environment:
@@ -148,6 +158,9 @@ class Run:
                  "ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1",
                  **self.environment})
         self.pid = process.pid
+        self.waits = Waits(process.pid)
+        self.engine.stalled_between = self.waits.stalled_between
+        watching = asyncio.ensure_future(self.waits.watch())
         self.process = process
         self.begin = time.monotonic()
         try:
@@ -157,11 +170,13 @@ class Run:
         finally:
             if process.returncode is None:
                 try:
-                    await asyncio.wait_for(process.wait(), 5)
+                    await asyncio.wait_for(process.wait(), PATIENCE_S)
                 except asyncio.TimeoutError:
                     process.kill()
             self.status = await process.wait()
-            self.lag = LAG.since(self.begin)
+            watching.cancel()
+            self.ended_at = time.monotonic()
+            self.lag = self.stalled_between(self.begin, self.ended_at)
             self.engine.released.set()
             await asyncio.to_thread(self.host.close)
             await self.engine.stop()
@@ -171,24 +186,19 @@ class Run:
             record = json.loads(line)
             self.records.append(record)
             self.told_at.append(time.monotonic())
-            self.waited_s.append(self._waited_s())
+            self.waits.note()
             self._compare(record)
             self._judge(record)
             self.on_record(record)
 
-    def _waited_s(self) -> float:
-        try:
-            with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as file:
-                return int(file.read().split()[1]) / 1e9
-        except OSError:  # it has ended
-            return self.waited_s[-1] if self.waited_s else 0
-
     def stalled_between(self, begin: float, end: float) -> float:
-        """At most this long the daemon, or we who play its host, did not come to run then."""
-        before = [waited for at, waited in zip(self.told_at, self.waited_s) if at <= begin]
-        after = [waited for at, waited in zip(self.told_at, self.waited_s) if at >= end]
-        waited = [*after, *self.waited_s[-1:], 0][0] - (before[-1] if before else 0)
-        return LAG.between(begin, end) + waited
+        return self.waits.stalled_between(begin, end)
+
+    def interrupt(self) -> None:
+        """Once: a second time would end it at once."""
+        if self.process.returncode is None and not self.interrupted:
+            self.interrupted = True
+            self.process.send_signal(signal.SIGINT)
 
     def _judge(self, record: dict) -> None:
         """A cycle takes one reading, and the run one before the first cycle."""
@@ -259,6 +269,7 @@ def out_of_time(run: Run, interval: int) -> list[str]:
         # One that came late is followed by one that seems to come early.
         stalled, missed = run.stalled_between(begin - interval / 2, end), record["missed_ticks"]
         if stalled > STALLED_MOST * interval:
+            run.stalled += 1
             continue
         run.judged += 1
         if missed and stalled < 0.1 * interval:

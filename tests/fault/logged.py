@@ -4,18 +4,15 @@ from __future__ import annotations
 import asyncio
 import glob
 import os
-import signal
 import time
 
-from daemon import Run
+from daemon import PATIENCE_S, Run
 from engine import Engine
 from lag import LAG
 from world import World
 
 BACKOFF_MS = "200"
 FOREVER = 1_000_000
-# Conditions are waited for; a host that has no time for us must not fail them.
-PATIENCE_S = 900.0
 
 
 def spooled(state: str, kind: str = "record") -> list[str]:
@@ -66,9 +63,9 @@ class Logged:
     async def end(self, going: asyncio.Task) -> Run:
         """As CTRL+C does."""
         begin = time.monotonic()
-        self.run.process.send_signal(signal.SIGINT)
+        self.run.interrupt()
         run = await going
-        self.seconds_to_end = time.monotonic() - begin - LAG.since(begin)
+        self.seconds_to_end = run.waits.own_s(begin)
         return run
 
     def late_readings(self) -> list[float]:
@@ -77,7 +74,7 @@ class Logged:
         if self.run.records[-1]["final"]:
             begins = begins[:-1]
         return [end - begin - 1 for begin, end in zip(begins[1:], begins[2:])
-                if abs(end - begin - 1) > 0.3 + self.run.lag]
+                if abs(end - begin - 1) > 0.3 + self.run.stalled_between(begin - 1, end)]
 
 
 def unhealthy(run: Run) -> list[str]:

@@ -28,7 +28,7 @@ from world import World
 BINARY = os.path.abspath(os.environ.get("PLAIN", "build/fault/cmgr-bpf-plain"))
 SPEED = 50
 INTERVAL = 10
-TIMEOUT = 120
+TIMEOUT = 900
 CRON = "/etc/cron.d"
 PINS = "/sys/fs/bpf"
 KEPT = {"high", "low"}

@@ -229,10 +229,11 @@ CASES = {case.__name__: case for case in (heals, foreign, forgets, nothing, held
                                           races)}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.quick] if name == "heals" else []) for name in CASES])
 def test_cron(folder: str, name: str) -> None:
     ended = subprocess.run([*NAMESPACE, sys.executable, __file__, f"{folder}/cron-{name}", name],
-                           capture_output=True, text=True, timeout=300)
+                           capture_output=True, text=True, timeout=900)
     assert ended.returncode == 0, ended.stderr
 
 

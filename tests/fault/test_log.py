@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from daemon import DAEMON, Run
+from daemon import DAEMON, PATIENCE_S, Run
 from logged import FOREVER, Logged, play, spooled, unhealthy, until, waiting
 from logserver import LogServer, Pygraph, Reply
 
@@ -45,7 +45,7 @@ def test_pygraph_is_down_for_three_cycles(folder: str) -> None:
     assert run.stderr.count("is not there; records wait on disk") == 1
     assert run.stderr.count("answers again") == 1
     assert pygraph.ask("SELECT finished FROM runs") == [(1,)]
-    assert logged.seconds_to_end < 3 + run.lag
+    assert logged.seconds_to_end < 3
     print(f"\n{len(run.records)} records, 3 and more while pygraph was down: "
           f"all stored once, in order; ended in {logged.seconds_to_end:.1f} s")
 
@@ -119,6 +119,7 @@ def test_replies_that_are_no_acknowledgement(folder: str) -> None:
     print(f"\n{len(CASES)} kinds of replies, {attempts} requests: nothing lost, in order")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("status", [400, 413, 415, 422] if MANY else [413])
 def test_what_is_refused_is_set_aside_and_tried_at_the_next_start(folder: str, status: int) -> None:
     place = f"{folder}/refused{status}"
@@ -156,7 +157,7 @@ def test_a_server_that_never_answers(folder: str) -> None:
     assert unhealthy(logged.run) == []
     assert logged.late_readings() == []
     assert len(spooled(logged.state)) == len(logged.run.records)
-    assert logged.seconds_to_end < 15 + logged.run.lag
+    assert logged.seconds_to_end < 15
     assert f"{len(logged.run.records)} records wait in" in logged.run.stderr
     print(f"\nno reply at all: ended in {logged.seconds_to_end:.1f} s")
 
@@ -221,7 +222,7 @@ def test_a_token_is_sent_and_shown_nowhere(folder: str) -> None:
 @pytest.mark.parametrize("token", ["a b", "a\tb", "tök", "a\x7f"])
 def test_what_cannot_be_a_token_is_refused(token: str) -> None:
     ended = subprocess.run([DAEMON, "--once", "--no-cron"], capture_output=True, text=True,
-                           env={**os.environ, "CMGR_TOKEN": token}, timeout=20)
+                           env={**os.environ, "CMGR_TOKEN": token}, timeout=PATIENCE_S)
     assert ended.returncode == 2
     assert ended.stderr == ("cmgr-bpf: CMGR_TOKEN may hold printable ASCII characters only, "
                             "and no space\n")

@@ -11,11 +11,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from daemon import DAEMON
+from daemon import DAEMON, PATIENCE_S
 from engine import Container, Engine, Fault, Request, message
 
-ROUNDS = 24 if int(os.environ.get("CYCLES", "300")) < 1000 else 400
+ROUNDS = 8 if int(os.environ.get("CYCLES", "300")) < 1000 else 400
 OLD_S = 1000
+STUCK_S = 600
 
 
 class Spawned(Engine):
@@ -78,7 +79,7 @@ async def begin(engine: Engine, *words: str, **environment: str) -> asyncio.subp
 
 
 async def end(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert "Sanitizer" not in err.decode(), err.decode()
     return process.returncode, out.decode(), err.decode()
 
@@ -94,7 +95,7 @@ async def give_up(process: asyncio.subprocess.Process) -> None:
     process.send_signal(signal.SIGINT)
     status, out, err = await end(process)
     assert (status, out) == (-signal.SIGINT, "") and "is given up" in err
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < STUCK_S
 
 
 def test_signals_finish_the_one_in_hand(folder: str) -> None:
@@ -135,7 +136,7 @@ def test_a_second_signal_does_not_wait_for_the_engine(folder: str, kind: str, af
             if request.kind != kind or stuck.is_set():
                 return None
             stuck.set()
-            return Fault(stall_after=30) if after else Fault(stall=30)
+            return Fault(stall_after=STUCK_S) if after else Fault(stall=STUCK_S)
 
         engine.script = script
         await engine.start()
@@ -157,7 +158,7 @@ def test_what_was_given_up_cannot_be_inspected(folder: str, reply: bytes) -> Non
         def script(request: Request) -> Fault | None:
             if request.kind == "POST":
                 stuck.set()
-                return Fault(stall=30)
+                return Fault(stall=STUCK_S)
             return Fault(body=reply) if request.kind == "inspect" else None
 
         engine.script = script
@@ -171,6 +172,7 @@ def test_what_was_given_up_cannot_be_inspected(folder: str, reply: bytes) -> Non
     asyncio.run(go())
 
 
+@pytest.mark.xdist_group("spawn")
 def test_killed_at_any_time(folder: str) -> None:
     """What is left behind is removed by the next spawn once it is old, by cleanup at once."""
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
@@ -287,6 +289,7 @@ def test_a_list_that_is_none_stops_no_spawn(folder: str, reply: bytes) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.quick
 def test_what_does_not_start_is_removed(folder: str) -> None:
     async def go() -> None:
         engine = Spawned(f"{folder}/start.sock")

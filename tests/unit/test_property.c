@@ -315,7 +315,7 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
 
 static void random_hosts(void **state)
 {
-	uint64_t hosts = from_environment("HOSTS", 100000), candidates = 0;
+	uint64_t hosts = from_environment("HOSTS", 20000), candidates = 0;
 	static struct host host;
 
 	(void)state;
