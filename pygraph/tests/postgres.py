@@ -23,6 +23,8 @@ PATHS = [
     *(f"/api/v1/views/{view}.{kind}" for view in VIEWS for kind in ("csv", "json")),
     *(f"/graphs/{name}.png" for name in GRAPH_NAMES),
 ]
+pytestmark = pytest.mark.draws
+
 COSTLY = ("history", "cost", "lines")
 
 

@@ -1,6 +1,7 @@
 import copy
 import json
 import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
+from conftest import opened
 from pygraph import BODY_MAX_BYTES, create_app
 from pygraph.schema import VERSION
 from records import container, cycle, gone
@@ -25,6 +27,13 @@ def rows(data_dir: Path, query: str) -> list[tuple[Any, ...]]:
 
 def full_record() -> dict[str, Any]:
     return cycle(3, containers=[container(index) for index in range(4)], gone=[gone(1)])
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    """One for all records that are refused: none of them may be stored."""
+    with opened(tmp_path_factory.mktemp("refusing")) as client:
+        yield client
 
 
 def change(record: dict[str, Any], path: list[Any], value: Any) -> dict[str, Any]:
@@ -161,12 +170,13 @@ def name_of(path: list[Any]) -> str:
 
 @pytest.mark.parametrize("path,value", HOSTILE, ids=lambda value: repr(value)[:40])
 def test_refuses_and_names_the_field(
-    client: FlaskClient, data_dir: Path, path: list[Any], value: Any
+    refusing: FlaskClient, path: list[Any], value: Any
 ) -> None:
-    answer = client.post(URL, json=change(full_record(), path, value))
+    answer = refusing.post(URL, json=change(full_record(), path, value))
     body = answer.get_json()
     assert (answer.status_code, body["field"]) == (400, name_of(path))
     assert body["error"].startswith(name_of(path))
+    data_dir = refusing.application.extensions["pygraph"].store.data_dir
     assert rows(data_dir, "SELECT count(*) FROM cycles") == [(0,)]
 
 
@@ -175,8 +185,8 @@ def test_refuses_and_names_the_field(
     json.dumps(full_record()).replace("0.05", "NaN").encode(),
     json.dumps(full_record()).replace("0.05", "-Infinity").encode(),
 ])
-def test_refuses_what_is_no_json_object(client: FlaskClient, body: bytes) -> None:
-    answer = client.post(URL, data=body, content_type="application/json")
+def test_refuses_what_is_no_json_object(refusing: FlaskClient, body: bytes) -> None:
+    answer = refusing.post(URL, data=body, content_type="application/json")
     assert (answer.status_code, answer.get_json()["field"]) == (400, "body")
 
 
@@ -222,6 +232,7 @@ def test_stores_a_record_once(client: FlaskClient, data_dir: Path) -> None:
     assert rows(data_dir, "SELECT count(*) FROM containers") == [(8,)]
 
 
+@pytest.mark.slow
 def test_stores_once_under_eight_threads(app: Flask, data_dir: Path) -> None:
     records = [cycle(seq) for seq in range(1, 26)] * 8
 
@@ -251,6 +262,8 @@ def test_counts_what_was_done(client: FlaskClient, data_dir: Path) -> None:
     ]
 
 
+@pytest.mark.draws
+@pytest.mark.slow
 def test_sums_do_not_overflow(client: FlaskClient) -> None:
     most = {"ran_ns": 2**63 - 1, "anon_kib": 2**63 - 1, "usage_kib": 2**63 - 1}
     rows = [container(index, decision="remove", outcome="removed", **most) for index in range(3)]

@@ -36,6 +36,8 @@ PENDING = cycle(1, containers=[victim(1, "pending"), victim(2, "removed"), victi
 ENDED = cycle(2, containers=[], late=[late(1, 1, "removed"), late(1, 3, "failed: no")])
 
 
+@pytest.mark.draws
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(PENDING, ENDED), (ENDED, PENDING)], ids=["first", "last"])
 def test_a_pending_removal_has_its_final_outcome(
     client: FlaskClient, data_dir: Path, order: tuple[dict[str, Any], ...]
@@ -103,6 +105,7 @@ def test_a_pause_frees_no_memory(client: FlaskClient, data_dir: Path) -> None:
     assert rows(data_dir, "SELECT freed_kib FROM removals") == [(0,)]
 
 
+@pytest.mark.slow
 def test_sums_follow_what_was_told_later(client: FlaskClient, data_dir: Path) -> None:
     store = client.application.extensions["pygraph"].store
     send(client, PENDING, *(cycle(seq, containers=[]) for seq in range(2, 130)))

@@ -53,6 +53,7 @@ def test_runs_newest_first(client: FlaskClient) -> None:
     }
 
 
+@pytest.mark.usefixtures("idle_worker")
 def test_many_runs(client: FlaskClient, data_dir: Path) -> None:
     store = client.application.extensions["pygraph"].store
     count = pages.RUNS_LISTED + 5
@@ -161,10 +162,8 @@ def test_page_is_not_sent_twice(filled: Filled) -> None:
     assert client.get("/?run_id=run-1").headers["ETag"] != client.get("/").headers["ETag"]
 
 
-def test_page_changes_when_a_graph_is_drawn(
-    filled: Filled, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(graphs.Worker, "wake", lambda self: None)
+@pytest.mark.usefixtures("idle_worker")
+def test_page_changes_when_a_graph_is_drawn(filled: Filled) -> None:
     client = filled(3)
     client.post("/api/v1/finish", json={key: cycle()[key] for key in ("boot_id", "run_id")})
     page = client.get("/")
@@ -213,6 +212,7 @@ def test_state_finished(client: FlaskClient) -> None:
     assert 'class="state state-finished"' in client.get("/").text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query,span_ms", [
     ("", 3_600_000), ("?span=all", 50_000_000), ("?span=21600", 21_600_000),
 ])

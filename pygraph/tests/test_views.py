@@ -6,14 +6,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from pygraph import graphs, limits, queries, rollup, views
+from conftest import PATIENCE_S, opened
+from pygraph import limits, queries, rollup, views
 from pygraph.views import AT_ONCE, UNREAD_MAX, VIEWS
 from records import BOOT_ID, Lab, container, cycle, gone
 
@@ -92,18 +93,19 @@ def removed(index: int, **changes: Any) -> dict[str, Any]:
     return container(index, decision="remove", outcome="removed", **changes)
 
 
-@pytest.fixture
-def searched(client: FlaskClient) -> FlaskClient:
-    post(client, cycle(1, containers=[
-        removed(1, name="Alpha", image="cmgr/ram-high:1", usage_kib=900_000, ran_ns=5),
-        removed(2, id=BETA, name="beta%", image="cmgr/cpu-low:1", usage_kib=7_000, ran_ns=9),
-        container(3, name="alpha-kept"),
-    ]))
-    post(client, cycle(40, containers=[
-        removed(4, name="gamma_ÄÖ", image="other", reason="surplus, Rank 4", usage_kib=2_000),
-        container(5, name="delta", decision="remove", outcome="failed: 500", usage_kib=3_000),
-    ]))
-    return client
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    with opened(tmp_path_factory.mktemp("searched")) as client:
+        post(client, cycle(1, containers=[
+            removed(1, name="Alpha", image="cmgr/ram-high:1", usage_kib=900_000, ran_ns=5),
+            removed(2, id=BETA, name="beta%", image="cmgr/cpu-low:1", usage_kib=7_000, ran_ns=9),
+            container(3, name="alpha-kept"),
+        ]))
+        post(client, cycle(40, containers=[
+            removed(4, name="gamma_ÄÖ", image="other", reason="surplus, Rank 4", usage_kib=2_000),
+            container(5, name="delta", decision="remove", outcome="failed: 500", usage_kib=3_000),
+        ]))
+        yield client
 
 
 @pytest.mark.parametrize("query,names", [
@@ -148,7 +150,7 @@ def test_bad_questions_are_refused(searched: FlaskClient, query: str) -> None:
     assert query.partition("=")[0] in answer.text
 
 
-@pytest.mark.parametrize("piece", [1, 7, 100])
+@pytest.mark.parametrize("piece", [pytest.param(1, marks=pytest.mark.slow), 7, 100])
 @pytest.mark.parametrize("order,beyond,name", [
     ("newest", "before", "until"), ("oldest", "after", "since"),
 ])
@@ -163,6 +165,7 @@ def test_search_in_pieces(
         return text[text.index('data-live="removals"'):text.index('id="gone"')]
 
     whole = results()
+    monkeypatch.setattr(queries, "SEARCH_S", PATIENCE_S)
     monkeypatch.setattr(queries, "PIECE", piece)
     assert results() == whole
     # Out of time after the first piece: what it found, and where it stopped.
@@ -182,10 +185,11 @@ def test_a_search_that_takes_too_long_is_given_up(
     answer = client.get(f"/?q=no+such&order={order}")
     assert (answer.status_code, answer.mimetype) == (503, "text/plain")
     assert "given up" in answer.text
-    monkeypatch.setattr(queries, "SEARCH_MAX_S", 60.0)
+    monkeypatch.setattr(queries, "SEARCH_MAX_S", PATIENCE_S)
     assert client.get(f"/?q=no+such&order={order}").status_code == 200
 
 
+@pytest.mark.slow
 def test_pages_of_removals(filled: Filled) -> None:
     client = filled(200)
     total = len(client.get("/api/v1/views/removals.json").get_json())
@@ -238,7 +242,10 @@ def test_many_containers_are_not_all_shown(client: FlaskClient) -> None:
     assert "350 more" in text and len(text) < 500_000
 
 
-@pytest.mark.parametrize("count", [7, 400, 5000])
+@pytest.mark.parametrize("count", [
+    7, pytest.param(400, marks=pytest.mark.slow), pytest.param(5000, marks=pytest.mark.slow),
+])
+@pytest.mark.usefixtures("idle_worker")
 def test_spans_say_what_cycles_say(filled: Filled, count: int) -> None:
     client = filled(count)
     store = client.application.extensions["pygraph"].store
@@ -255,6 +262,7 @@ def test_spans_say_what_cycles_say(filled: Filled, count: int) -> None:
     assert spans or count < 60
 
 
+@pytest.mark.slow
 def test_a_late_cycle_is_in_its_span(filled: Filled) -> None:
     client = filled(400)
     store = client.application.extensions["pygraph"].store
@@ -270,6 +278,7 @@ def test_a_late_cycle_is_in_its_span(filled: Filled) -> None:
     assert max(body["charts"]["freed"][1]["values"]) == 10**9
 
 
+@pytest.mark.slow
 def test_after_a_step_back_one_span_is_summed_again(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,10 +302,11 @@ def test_after_a_step_back_one_span_is_summed_again(
     assert spans == [10**9] * 2
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("idle_worker")
 def test_a_run_that_cannot_be_summed_up_stops_no_other(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphs.Worker, "wake", lambda self: None)
     store = client.application.extensions["pygraph"].store
     less = {"total": 1, "free": 2**63 - 1, "available": 2**63 - 1}
     for seq in range(1, 70):
@@ -339,7 +349,7 @@ def test_metrics(client: FlaskClient) -> None:
         message = "no promtool here: make promtool"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     done = subprocess.run([promtool, "check", "metrics"], input=text, text=True,
-                          capture_output=True, timeout=60)
+                          capture_output=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
