@@ -89,7 +89,7 @@ cmgr-bpf: $(OBJECTS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Another compiler or other flags compile everything again.
-COMPILED_WITH = $(CC) $(filter-out -Werror,$(CPPFLAGS) $(ALL_CFLAGS))
+COMPILED_WITH = $(CC) $(filter-out -Werror,$(CPPFLAGS) $(ALL_CFLAGS)) / $(SANITIZE)
 
 $(BUILD)/compiled-with: FORCE
 	$(Q)mkdir -p $(@D)
@@ -172,7 +172,7 @@ $(BUILD)/clang/%.ok: %.c $(BUILD)/compiled-with
 syntax: $(SYNTAX)
 
 # With sanitizers, for unit and fault tests: every object, and all but main.o in an archive of their names.
-SANITIZE := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE := -O1 -g1 -fPIC -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LIBRARY_SOURCES := $(filter-out user/main.c,$(SOURCES))
 
 $(BUILD)/sanitized/%.o: %.c $(BUILD)/compiled-with
@@ -192,10 +192,16 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/t
 # Private: not for what it is made of.
 $(BUILD)/sanitized/tests/unit/%.o: private WARNINGS += -Wno-conversion
 
-$(BUILD)/tests/%: $(BUILD)/sanitized/tests/unit/%.o $(BUILD)/sanitized/daemon.a
+# The daemon as a library: when it changes, the unit tests need not be linked again.
+DAEMON_LIBRARY := $(BUILD)/sanitized/libdaemon.so
+$(DAEMON_LIBRARY): $(LIBRARY_SOURCES:%.c=$(BUILD)/sanitized/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) -shared -o $@ $^ $(LDLIBS)
+
+$(BUILD)/tests/%: $(BUILD)/sanitized/tests/unit/%.o | $(DAEMON_LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(DAEMON_LIBRARY) -Wl,-rpath,'$$ORIGIN/../sanitized' $(LDLIBS) -lcmocka
 
 # What the fuzzer checks, on its corpus.
 REPLAYED := $(patsubst %.c,$(BUILD)/sanitized/%.o,$(filter-out %/mutator.c,$(wildcard tests/fuzz/*.c)))
@@ -206,7 +212,7 @@ $(BUILD)/tests/test_recording: $(BUILD)/sanitized/tests/world/world.o
 $(BUILD)/tests/test_property: $(BUILD)/sanitized/tests/property/host.o
 
 # Prints how many tests passed and their seeds, and all of it where one failed.
-$(UNIT_TESTS:%=%.run): %.run: %
+$(UNIT_TESTS:%=%.run): %.run: % $(DAEMON_LIBRARY)
 	$(Q)$< >$<.log 2>&1 || { cat $<.log >&2; exit 1; }
 	$(Q)sed -n 's/^SEED=.*/           &/p; s/^\[  PASSED  \] \(.*\)\./  PASS     $(*F): \1/p' $<.log
 

@@ -53,7 +53,7 @@ def check_both(client: FlaskClient, name: str) -> None:
     pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(5000, marks=pytest.mark.slow),
 ])
 @pytest.mark.parametrize("name", [
-    *GRAPH_NAMES[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in GRAPH_NAMES[2:]),
+    GRAPH_NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in GRAPH_NAMES[1:]),
 ])
 def test_every_graph_is_a_picture(filled: Filled, count: int, name: str) -> None:
     answer = filled(count).get(f"/graphs/{name}.png")

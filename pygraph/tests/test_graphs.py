@@ -138,6 +138,7 @@ def test_finish_refuses(filled: Filled, body: dict[str, str], status: int) -> No
     assert filled(1).post("/api/v1/finish", json=body).status_code == status
 
 
+@pytest.mark.slow
 def test_a_late_cycle_draws_the_files_again(filled: Filled, data_dir: Path) -> None:
     client = filled(5)
     client.post("/api/v1/finish", json=KEY)
@@ -161,6 +162,7 @@ def test_finish_survives_a_restart(
     wait_until(lambda: drawn(client) == list(GRAPH_NAMES))
 
 
+@pytest.mark.slow
 def test_a_graph_that_fails_is_not_tried_at_each_record(filled: Filled, painter: Painter) -> None:
     client = filled(5)
 
@@ -180,6 +182,7 @@ def test_a_graph_that_fails_is_not_tried_at_each_record(filled: Filled, painter:
     assert answer.status_code == 200 and answer.data.startswith(PNG)
 
 
+@pytest.mark.slow
 def test_the_worker_outlives_what_fails(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +208,7 @@ def test_a_lost_file_is_drawn_on_demand(filled: Filled, data_dir: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_of_another_boot_takes_the_files(client: FlaskClient) -> None:
     for seq, boot in enumerate(("boot-1", "boot-2"), start=1):
         client.post("/api/v1/cycles", json=cycle(seq, boot_id=boot))

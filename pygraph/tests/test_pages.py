@@ -54,6 +54,7 @@ def test_runs_newest_first(client: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("idle_worker")
+@pytest.mark.slow
 def test_many_runs(client: FlaskClient, data_dir: Path) -> None:
     store = client.application.extensions["pygraph"].store
     count = pages.RUNS_LISTED + 5

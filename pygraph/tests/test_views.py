@@ -150,7 +150,9 @@ def test_bad_questions_are_refused(searched: FlaskClient, query: str) -> None:
     assert query.partition("=")[0] in answer.text
 
 
-@pytest.mark.parametrize("piece", [pytest.param(1, marks=pytest.mark.slow), 7, 100])
+@pytest.mark.parametrize("piece", [
+    pytest.param(1, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow), 100,
+])
 @pytest.mark.parametrize("order,beyond,name", [
     ("newest", "before", "until"), ("oldest", "after", "since"),
 ])

@@ -501,18 +501,23 @@ static void damage(struct world *random, char *text)
 	}
 }
 
-/* Damage that the checksum does not show is refused or decided about, but never trips the reader. */
+/*
+ * Damage that the checksum does not show is refused or decided about, but never trips the reader.
+ * DAMAGES in the environment: how many are tried.
+ */
 static void random_damage_under_a_right_checksum(void **state)
 {
 	struct options options = {.replay = path, .json = true};
 	int null = open("/dev/null", O_WRONLY), old = dup(STDERR_FILENO), taken = 0, i;
 	_cleanup_free_ char *text = unsealed();
+	const char *given = getenv("DAMAGES");
 	struct world random = {.random = (uint64_t)time(NULL)};
+	int damages = given ? atoi(given) : 5000;
 
 	(void)state;
 	print_message("seed %" PRIu64 "\n", random.random);
 	dup2(null, STDERR_FILENO);
-	for (i = 0; i < 5000; i++) {
+	for (i = 0; i < damages; i++) {
 		_cleanup_free_ char *damaged = strdup(text), *sealed = NULL, *output = NULL;
 		size_t size;
 		int got;
