@@ -58,6 +58,7 @@ class Machine:
         self.emulator = emulator(root)
         suite = "" if root.suite == SUITE else root.suite
         self.logs = LOGS / "-".join(filter(None, (job, self.boot.name, suite)))
+        self.used_s = 0.0       # CPU time of the emulator, to some seconds
         self.process: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
         self.show = show
@@ -167,6 +168,7 @@ class Machine:
                 self.kill()
                 raise Failure(f"guest: job {self.job} hangs: {why}; see {self.logs}")
             time.sleep(POLL_S)
+        self.used_s = stall.used_s
 
     def _lost_patch(self) -> bool:
         """Whether the emulator, not the kernel, has failed."""

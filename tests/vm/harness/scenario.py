@@ -19,5 +19,6 @@ def main(suite: str = SUITE) -> int:
     with step("scenario", f"in a guest of Debian {suite}: a real kernel, a real dockerd"):
         code = machine.run()
     machine.take_files(machine.logs / "runs")
-    say(f"scenario: {'failed' if code else 'passed'}; kernel log clean ({machine.logs})")
+    say(f"scenario: {'failed' if code else 'passed'} with {machine.used_s:.0f} s of CPU time; "
+        f"kernel log clean ({machine.logs})")
     return code

@@ -81,10 +81,10 @@ def cpu_s(pid: int) -> float:
 class Stall:
     """Watches whether something that runs comes any further."""
 
-    def __init__(self, used_s: Callable[[], float]) -> None:
-        self._used_s = used_s
+    def __init__(self, read_used_s: Callable[[], float]) -> None:
+        self._read_used_s = read_used_s
         self._printed = -1
-        self._spoke_cpu_s = self._cpu_s = 0.0
+        self.used_s = self._spoke_cpu_s = self._cpu_s = 0.0
         self._moved_at = self._looked_at = time.monotonic()
 
     def reason(self, printed: int) -> str:
@@ -92,7 +92,8 @@ class Stall:
         now = time.monotonic()
         if now - self._looked_at < LOOK_S:
             return ""
-        self._looked_at, used = now, self._used_s()
+        self._looked_at, used = now, self._read_used_s()
+        self.used_s = max(self.used_s, used)
         if printed != self._printed:
             self._printed, self._spoke_cpu_s, self._cpu_s, self._moved_at = printed, used, used, now
         elif used - self._cpu_s >= IDLE_SHARE * STALLED_S:

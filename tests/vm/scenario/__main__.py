@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import engine  # noqa: E402
 import host  # noqa: E402
+import records  # noqa: E402
 from harness import klog  # noqa: E402
 
 PARTS = {
@@ -50,6 +51,8 @@ def main() -> int:
             checks.check(title, False, f"broke off: {error}")
         checks.equal("every innocent was alive all the time", watch.lost - lost, set())
         lost |= watch.lost
+    print("\nwhat pygraph has drawn meanwhile", flush=True)
+    records.check_graphs(checks)
     checks.equal("every innocent has outlived all of it", watch.stop(), set())
     found = [line for line in host.kernel_log().splitlines() if klog.SPLAT.search(line)]
     checks.equal("the kernel has not complained", found, [])

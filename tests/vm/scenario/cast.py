@@ -1,12 +1,14 @@
 """Who is on the stage when the daemon decides, and what has to become of each."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import engine
 import host
 
 MANAGED = {"cmgr.managed": "true"}
+STARTS_AT_ONCE = 2      # of containers, on as many CPUs
 NEVER = 86400   # cpu-low does not wake while the scenario looks at it
 INNOCENT = {"pygraph", "other-idle", "other-ram", "other-cpu", "guarded", "impostor"}
 
@@ -43,15 +45,16 @@ def spared(log_server: str) -> dict[str, str]:
     """Starts those that no daemon may touch, in any part: their names are INNOCENT."""
     unmanaged = {"cmgr.managed": "false"}
     guarded = engine.run("guarded", "cmgr-cpu-high", {**MANAGED, "cmgr.protect": "true"},
-                         {"WORKLOAD_DUTY": 10})
-    return {
-        "pygraph": log_server,
-        "other-idle": engine.run("other-idle", "cmgr-cpu-low", unmanaged),
-        "other-ram": engine.run("other-ram", "cmgr-ram-high", unmanaged, {"WORKLOAD_MIB": 300}),
-        "other-cpu": engine.run("other-cpu", "cmgr-cpu-high", unmanaged, {"WORKLOAD_DUTY": 10}),
-        "guarded": guarded,
-        "impostor": _impostor(guarded),
-    }
+                         {"WORKLOAD_DUTY": 5})
+    with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
+        others = {
+            "other-idle": pool.submit(engine.run, "other-idle", "cmgr-cpu-low", unmanaged),
+            "other-ram": pool.submit(engine.run, "other-ram", "cmgr-ram-high", unmanaged, {"WORKLOAD_MIB": 300}),
+            "other-cpu": pool.submit(engine.run, "other-cpu", "cmgr-cpu-high", unmanaged, {"WORKLOAD_DUTY": 5}),
+            "impostor": pool.submit(_impostor, guarded),
+        }
+    return {"pygraph": log_server, "guarded": guarded,
+            **{name: started.result() for name, started in others.items()}}
 
 
 def innocent() -> dict[str, str]:
@@ -62,7 +65,9 @@ def innocent() -> dict[str, str]:
 
 def assemble() -> Cast:
     """Starts everybody else, the busiest last: they slow down the start of the others."""
-    quiet = {**_idle(), **_holding((256, 128, 64))}
+    with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
+        holding = pool.submit(_holding, (256, 128, 64))
+        quiet = {**_idle(), **holding.result()}
     return Cast({**quiet, **_burning((20, 40, 60))}, innocent())
 
 

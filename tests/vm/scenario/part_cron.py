@@ -38,7 +38,7 @@ def run(checks: Checks) -> None:
     before_files = traces.files()
     before = engine.all_ids()
     host.must("systemctl", "start", "cron")
-    daemon = Daemon("--json", "--spawn-count", "3")
+    daemon = Daemon("--json", "--no-log", "--spawn-count", "3")
     try:
         entries = _wait_for_cron(daemon, before)
         wait_for("cron's spawn to end", lambda: not _spawning())

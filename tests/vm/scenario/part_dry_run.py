@@ -26,7 +26,7 @@ def run(checks: Checks) -> None:
     before = engine.all_ids()
     cron_before = traces.cron_entries()
     front = proxy.Proxy()
-    daemon = Daemon("--json", "--dry-run", "--docker-host", f"unix://{proxy.PATH}")
+    daemon = Daemon("--json", "--no-log", "--dry-run", "--docker-host", f"unix://{proxy.PATH}")
     try:
         found = daemon.wait_for_records(1)
         count = 1

@@ -1,6 +1,7 @@
 """Part zero: docker build of each Dockerfile, as the README has it, in the guest itself.
 
-Its base has pygraph's packages, so that nothing is fetched here; the other parts run what was built.
+The same engine has built them outside of the guest. Its layers serve for pygraph, whose RUN steps take a minute
+of emulation; the workloads are built anew.
 """
 
 import json
@@ -20,10 +21,10 @@ def _image(name: str) -> tuple[str, dict[str, object]]:
 
 
 def run(checks: Checks) -> None:
-    """The images of before were built by the same engine outside of the guest."""
     for name, folder in FOLDERS.items():
         before, settings = _image(name)
-        host.must("docker", "build", "--no-cache", "--network", "none", "-t", name, folder)
+        anew = [] if name == "cmgr-pygraph" else ["--no-cache"]
+        host.must("docker", "build", *anew, "--network", "none", "-t", name, folder)
         after, settings_after = _image(name)
-        checks.check(f"docker build of {name}", before != after, after)
+        checks.equal(f"docker build of {name}", before != after, bool(anew))
         checks.equal(f"{name}: the same settings", settings_after, settings)
