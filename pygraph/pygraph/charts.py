@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from sqlalchemy.engine import Connection, Row
 
@@ -57,12 +58,22 @@ warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from")
 _lock = threading.Lock()
 
 
+class Layout(ConstrainedLayoutEngine):
+    """Constrained layout that frees what it computed with: its grids refer to one another through arrays of
+    numpy's, which the garbage collector cannot look into."""
+
+    def execute(self, figure: Figure) -> None:
+        for grid in (super().execute(figure) or {}).values():
+            if hasattr(grid, "children"):
+                grid.children = None
+
+
 def draw(
     name: str, connection: Connection | None, run: Row | None, kinds: Iterable[str] = ("png",)
 ) -> dict[str, bytes]:
     """A graph as PNG, SVG or both; without a run it says that there is nothing yet."""
     title, painter = GRAPH_TITLES[name], PAINTERS[name]
-    figure = Figure(figsize=(12, 6), dpi=100, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(12, 6), dpi=100, facecolor="white", layout=Layout())
     FigureCanvasAgg(figure)
     if run is None or connection is None:
         _paint_nothing(figure, title)

@@ -22,8 +22,7 @@ from pygraph.store import Store
 from pygraph.timestamps import to_datetime
 from records import BOOT_ID, RUN_ID, container, cycle
 
-# Of matplotlib itself: its constrained layout keeps about 35 KiB.
-KEPT_MAX_KIB = 64
+KEPT_MAX_KIB = 8
 
 Filled = Callable[[int], FlaskClient]
 
