@@ -16,6 +16,7 @@ from .root import roots
 from .step import CHECKOUT, Failure, say, step
 
 GRAPHS = CHECKOUT / "graphs"
+FIRST_CYCLE = b"System information saved"
 
 
 def _number(name: str, default: int, low: int, high: int) -> int:
@@ -93,9 +94,11 @@ def main() -> int:
         try:
             machine.start()
             with step("guest", "boots, with the daemon and its containers in it"):
-                machine.wait(machine.spoke)
+                machine.wait(machine.printed)
             say(f"dashboard: http://127.0.0.1:{port}/")
             say(f"CTRL+C ends the demo ({time.monotonic() - started:.0f} s since its start)")
+            machine.wait(lambda: machine.printed(FIRST_CYCLE))
+            say(f"the first cycle came {time.monotonic() - started:.0f} s after the demo's start")
             machine.wait(lambda: False)
         finally:
             machine.kill()

@@ -143,9 +143,10 @@ class Machine:
             sys.stdout.buffer.write(text)
             sys.stdout.flush()
 
-    def spoke(self) -> bool:
-        """Whether the job has printed anything yet."""
-        return (self.logs / "output").stat().st_size > 0
+    def printed(self, text: bytes = b"") -> bool:
+        """Whether the job has printed this yet, or anything at all."""
+        output = (self.logs / "output").read_bytes()
+        return bool(output) and text in output
 
     def running(self) -> bool:
         """Whether the guest is still on; prints what its job printed since the last call."""
