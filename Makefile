@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # make              the daemon and, where kernel headers are installed, the module
 # make demo         the whole of it in a guest: CYCLES=N ends after N cycles, PORT=N moves the page
-# make test         all that a change has to pass: its parts side by side; PARTS="unit fault" some of them
-# make test-long    whole what test runs a sample of; PARTS="kernels soak" some of it
+# make check        quick check for each change: builds, unit tests, lint, a sample of pytest and fault
+# make test         everything a change must pass, in parallel; PARTS="unit fault" runs only these parts
+# make test-long    in full what test only samples, hours; PARTS="kernels soak" runs only these parts
 # make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      parts of test; FUZZ_SECONDS=N
-# make check        builds, unit tests, lint and a sample of pytest and fault: for each change
 # make fault       the daemon against an engine, a log server and a disk that do everything wrong, a sample
 # make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
 # make scenario-old  the scenario on Debian 12: Docker 20.10 and Linux 6.1
@@ -48,7 +48,7 @@ PYTHON ?= /usr/bin/python3
 KDIR ?= /lib/modules/$(shell uname -r)/build
 BTF ?= /sys/kernel/btf/vmlinux
 
-# Used where it is installed and has a folder that this user can write to.
+# ccache is used if it is installed and this user can write to its cache directory.
 ifeq ($(origin CCACHE),undefined)
 CCACHE := $(shell dir=$$(ccache --get-config cache_dir 2>/dev/null) && mkdir -p "$$dir" 2>/dev/null && \
 	[ -w "$$dir" ] && echo ccache)
@@ -89,17 +89,21 @@ cmgr-bpf: $(OBJECTS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Another compiler or other flags compile everything again.
-COMPILED_WITH = $(CC) $(filter-out -Werror,$(CPPFLAGS) $(ALL_CFLAGS)) / $(SANITIZE)
+COMPILER_VERSIONS := $(shell $(CC) -dumpfullversion 2>/dev/null; $(CLANG) -dumpversion 2>/dev/null)
+COMPILED_WITH = $(CC) $(CLANG) $(COMPILER_VERSIONS) $(BPF_CFLAGS) $(filter-out -Werror,$(CPPFLAGS) $(ALL_CFLAGS)) / $(SANITIZE)
 
 $(BUILD)/compiled-with: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)printf '%s\n' '$(COMPILED_WITH)' | cmp -s - $@ || printf '%s\n' '$(COMPILED_WITH)' >$@
 
-# $(call compile,COMPILER,FLAGS): an object that had warnings stays older than its source. They come again
-# with the next make, and fail one with WERROR=1.
+# $(call compile,COMPILER,FLAGS): an object that had warnings is compiled again by the next make, which fails
+# with WERROR=1.
 compile = $(Q)mkdir -p $(@D) && \
 	{ $(CCACHE) $(1) $(CPPFLAGS) $(ALL_CFLAGS) $(2) -MMD -MP -c -o $@ $< 2>$@.log || { cat $@.log >&2; exit 1; }; } && \
-	{ [ ! -s $@.log ] || { cat $@.log >&2; touch -d @0 $@; }; }
+	cat $@.log >&2
+WARNED := $(patsubst %.log,%,$(shell find $(BUILD)/user $(BUILD)/tests $(BUILD)/sanitized -name '*.o.log' \
+	-size +0 2>/dev/null))
+$(if $(WARNED),$(eval $(WARNED): FORCE))
 
 $(BUILD)/%.o: %.c $(BUILD)/compiled-with
 	$(call say,CC,$<)
@@ -155,8 +159,8 @@ $(OBJECTS): | tools
 
 objects: $(OBJECTS)
 
-# No compiler that people use may have a complaint. Some of gcc's need its optimizer: its objects are those
-# that are used. Clang's do not.
+# Neither gcc nor clang may warn. Some gcc warnings need the optimizer, so the normal objects are compiled;
+# for clang a syntax check is enough.
 compilers:
 	$(Q)$(MAKE) objects syntax CC=gcc WERROR=1
 
@@ -171,7 +175,7 @@ $(BUILD)/clang/%.ok: %.c $(BUILD)/compiled-with
 
 syntax: $(SYNTAX)
 
-# With sanitizers, for unit and fault tests: every object, and all but main.o in an archive of their names.
+# Built with sanitizers, for unit and fault tests: every object, and a thin archive of all but main.o.
 SANITIZE := -O1 -g1 -fPIC -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LIBRARY_SOURCES := $(filter-out user/main.c,$(SOURCES))
 
@@ -189,14 +193,14 @@ $(BUILD)/sanitized/daemon.a: $(LIBRARY_SOURCES:%.c=$(BUILD)/sanitized/%.o)
 	$(Q)$(AR) rcsT $@ $^
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-# Private: not for what it is made of.
+# private: not inherited by prerequisites.
 $(BUILD)/sanitized/tests/unit/%.o: private WARNINGS += -Wno-conversion
 
 # The daemon as a library: when it changes, the unit tests need not be linked again.
 DAEMON_LIBRARY := $(BUILD)/sanitized/libdaemon.so
 $(DAEMON_LIBRARY): $(LIBRARY_SOURCES:%.c=$(BUILD)/sanitized/%.o)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANITIZE) -shared -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(SANITIZE) -shared -Wl,-Bsymbolic-functions -o $@ $^ $(LDLIBS)
 
 $(BUILD)/tests/%: $(BUILD)/sanitized/tests/unit/%.o | $(DAEMON_LIBRARY)
 	$(call say,LINK,$@)
@@ -211,7 +215,7 @@ $(BUILD)/tests/test_sysinfo_fuzz: $(REPLAYED)
 $(BUILD)/tests/test_recording: $(BUILD)/sanitized/tests/world/world.o
 $(BUILD)/tests/test_property: $(BUILD)/sanitized/tests/property/host.o
 
-# Prints how many tests passed and their seeds, and all of it where one failed.
+# Prints the number of passed tests and the seeds, or the whole log if a test failed.
 $(UNIT_TESTS:%=%.run): %.run: % $(DAEMON_LIBRARY)
 	$(Q)$< >$<.log 2>&1 || { cat $<.log >&2; exit 1; }
 	$(Q)sed -n 's/^SEED=.*/           &/p; s/^\[  PASSED  \] \(.*\)\./  PASS     $(*F): \1/p' $<.log
@@ -227,7 +231,7 @@ check:
 FUZZ_SECONDS ?= 60
 FUZZED := $(wildcard tests/fuzz/*.c) user/observe/sysinfo.c user/util.c
 
-$(BUILD)/fuzz/%.o: %.c
+$(BUILD)/fuzz/%.o: %.c $(BUILD)/compiled-with
 	$(call say,CC,$< (fuzzed))
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CCACHE) $(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
@@ -311,7 +315,7 @@ bench-replay: $(BUILD)/bench/replay cmgr-bpf
 	$(Q)$(PYTHON) tests/bench/replay ./cmgr-bpf $(BUILD)/bench/hour.recording
 
 # The daemon, all of it but the BPF program, for which tests/fault/host.c stands in, as it does for a few
-# calls that these objects make. With sanitizers, and once without, for strace.
+# functions that these objects call. Built with sanitizers, and without them for strace.
 FAULT_CALLS_user/doctor := host_look
 FAULT_CALLS_user/util := clock_gettime
 FAULT_CALLS_user/main := timerfd_settime
@@ -323,7 +327,7 @@ $(BUILD)/fault/%.o: $(BUILD)/%.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(OBJCOPY) $(foreach call,$(FAULT_CALLS_$(*:sanitized/%=%)),--redefine-sym $(call)=fault_$(call)) $< $@
 
-# What the first objects have is not taken out of the archive.
+# A symbol that one of the first objects defines is not taken from the archive.
 $(BUILD)/fault/cmgr-bpf: $(addprefix $(BUILD)/,sanitized/tests/fault/host.o \
 		$(FAULT_CALLERS:%=fault/sanitized/%.o) sanitized/daemon.a)
 	$(call say,LINK,$@)
@@ -336,15 +340,15 @@ $(BUILD)/fault/cmgr-bpf-plain: $(addprefix $(BUILD)/,tests/fault/host.o $(FAULT_
 # $(call faults,CYCLES,PYTEST'S OPTIONS)
 faults = $(Q)DAEMON=$< CYCLES=$(1) $(PYTHON) -m pytest -q -p no:cacheprovider $(2) tests/fault
 
-# Side by side: most of them wait. -rP: what those that pass print, seeds among it.
+# In parallel: most tests wait. -rP prints the output of passing tests too, which includes their seeds.
 FAULT_JOBS ?= 6
 
 fault: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 	$(call faults,$(or $(CYCLES),120),-rP -n $(FAULT_JOBS) --dist loadgroup)
 
-# Beside what fault runs this finds what needs one place of many: a reply cut after one byte, a kill or an
-# error at one system call of the start, the end or the spool, an order of events that is rare, each of a
-# dead peer's ways. One after the other, so that the clock judges most cycles.
+# Finds faults that fault's sample can miss: a reply cut after a particular byte, a kill or an error at a
+# particular system call of startup, shutdown or the spool, a rare order of events, each way in which a peer
+# can die. Runs serially, so that the timing of most cycles can be checked.
 test-faults: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 	$(call faults,$(or $(CYCLES),10000),-s)
 
@@ -355,8 +359,8 @@ $(BUILD)/test_property: $(addprefix $(BUILD)/,tests/unit/test_property.o tests/p
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-# Beside what make unit runs this finds a wrong class or order that only a rare mix of traits, ages and
-# shares brings about: 50 times as many hosts.
+# 50 times as many hosts as make unit: finds a wrong class or order that only a rare mix of traits, ages and
+# shares triggers.
 test-property: $(BUILD)/test_property
 	$(Q)HOSTS=$${HOSTS:-1000000} $<
 
@@ -444,7 +448,7 @@ run: cmgr-bpf
 
 lint: $(BUILD)/linted
 
-# Those that have changed; all where the style has.
+# Only changed files, or all of them if the style changed.
 $(BUILD)/linted: .clang-format $(C_FILES)
 	$(call say,LINT,)
 	$(Q)mkdir -p $(@D)

@@ -1,4 +1,4 @@
-"""How long each step took the last time, kept in build/times.json: what a progress line can say."""
+"""The last duration of each step, stored in build/times.json, for the estimates in progress lines."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ def _read() -> dict[str, float]:
 
 
 def last_s(step: str) -> float | None:
-    """Seconds that a step of this name took; None for one that has not come to its end here yet."""
+    """Returns the last duration of a step in seconds, or None if it has never finished here."""
     return _read().get(step)
 
 

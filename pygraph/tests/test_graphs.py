@@ -1,4 +1,4 @@
-"""The gallery, its files and its worker; what is drawn is of no matter here."""
+"""The gallery, its files and its worker; the content of the pictures is not tested here."""
 
 import threading
 from collections.abc import Callable

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from select import select
+from statistics import median
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -165,7 +166,7 @@ def get(url: str) -> bytes:
 
 
 def ask_twice(port: int, path: str) -> socket.socket:
-    """Asks twice in one packet, and reads no more than that the first is answered."""
+    """Sends two requests in one packet and reads only the first status line. Returns the socket."""
     ask = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
     while True:
         one = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
@@ -230,5 +231,5 @@ def test_slow_clients_keep_nobody_waiting(port: int) -> None:
             assert select(unsent, [], [], 0)[0] == []
             for one in unsent:
                 one.sendall(b" ")
-    # A busy host takes longer, but not each time.
-    assert min(turns_s) < TURN_S
+    # A busy host takes longer, but not most times.
+    assert median(turns_s) < TURN_S

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -95,8 +96,8 @@ def test_serves_stops_and_keeps(start_server: Start, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_stops_soon_while_a_record_waits(start_server: Start, tmp_path: Path) -> None:
-    # A busy host delays a stop, but not each of many.
-    assert any(seconds_to_stop(start_server, tmp_path) < STOP_S for _ in range(20))
+    # A busy host delays a stop, but not most of them.
+    assert median(seconds_to_stop(start_server, tmp_path) for _ in range(5)) < STOP_S
 
 
 def seconds_to_stop(start_server: Start, data_dir: Path) -> float:

@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long is begun with."""
+    """Starts slow tests first."""
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 

@@ -37,7 +37,7 @@ LAG = Lag()
 
 
 class Waits:
-    """How long a process waited for a CPU, by the kernel's account, which ends with it."""
+    """How long a process waited for a CPU, sampled from its /proc/PID/schedstat until it exits."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -61,7 +61,7 @@ class Waits:
         return [*after, self.notes[-1][1]][0] - [0.0, *before][-1]
 
     def stalled_between(self, begin: float, end: float) -> float:
-        """At most this long the process, or we who play its host, did not come to run then."""
+        """Returns an upper bound, in seconds, on how long the process or this one waited for a CPU."""
         return LAG.between(begin, end) + self.between(begin, end)
 
     def own_s(self, begin: float) -> float:

@@ -25,7 +25,7 @@ INTERVAL = 4 if STEP == 1 else 2
 
 def play(folder: str, engine: Engine, *options: str, cycles: int, interval: int = INTERVAL,
          enough: Callable[[Run], bool] = lambda run: False) -> Run:
-    """For so many cycles, or until there was enough of them, which a slow host may need more for."""
+    """Runs the daemon for `cycles`, or until enough(run): a slow host may need more cycles."""
 
     async def go() -> Run:
         watching = asyncio.ensure_future(LAG.watch())

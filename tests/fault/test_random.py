@@ -277,6 +277,6 @@ def test_random(folder: str) -> None:
     assert tally["interleavings"] >= wanted
     # Most of them by the clock, too, but those that the machine kept; and with so many, each of the rare
     # ones has come.
-    assert 2 * (tally["judged"] + tally["stalled"]) > tally["cycles"]
+    assert 2 * (tally["judged"] + (tally["stalled"] if wanted < 1000 else 0)) > tally["cycles"]
     del tally["stalled"], tally["judged"]
     assert wanted < 300 or min(tally.values()) > 0, tally

@@ -16,7 +16,9 @@ from engine import Container, Engine, Fault, Request, message
 
 ROUNDS = 8 if int(os.environ.get("CYCLES", "300")) < 1000 else 400
 OLD_S = 1000
-STUCK_S = 600
+# An engine that is stuck, and a client that goes on waiting, outlast what a test waits for an end.
+STUCK_S = 3600
+WAITS = {"CMGR_FAULT_ACTION_MS": "3600000"}
 
 
 class Spawned(Engine):
@@ -91,11 +93,9 @@ async def give_up(process: asyncio.subprocess.Process) -> None:
     process.send_signal(signal.SIGINT)      # the same one: a shell's, and sudo's
     await asyncio.sleep(1)
     assert process.returncode is None
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     status, out, err = await end(process)
     assert (status, out) == (-signal.SIGINT, "") and "is given up" in err
-    assert time.monotonic() - began < STUCK_S
 
 
 def test_signals_finish_the_one_in_hand(folder: str) -> None:
@@ -140,7 +140,7 @@ def test_a_second_signal_does_not_wait_for_the_engine(folder: str, kind: str, af
 
         engine.script = script
         await engine.start()
-        process = await begin(engine, "spawn", "-n", "5")
+        process = await begin(engine, "spawn", "-n", "5", **WAITS)
         await stuck.wait()
         await give_up(process)
         assert engine.states() == [] and engine.wrong == []
@@ -163,7 +163,7 @@ def test_what_was_given_up_cannot_be_inspected(folder: str, reply: bytes) -> Non
 
         engine.script = script
         await engine.start()
-        process = await begin(engine, "spawn", "-n", "5")
+        process = await begin(engine, "spawn", "-n", "5", **WAITS)
         await stuck.wait()
         await give_up(process)
         assert any(request.kind == "inspect" for request in engine.requests)

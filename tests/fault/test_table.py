@@ -73,7 +73,7 @@ def mismatch(case: Case, run: Run, stage: Stage) -> bool:
 
 @pytest.fixture(scope="module")
 def played(folder: str, request: pytest.FixtureRequest) -> dict[str, tuple[Run, Stage]]:
-    """Those that were asked for."""
+    """Plays the selected cases. Returns them by name."""
     cases = [item.callspec.params["case"] for item in request.session.items
              if getattr(item, "function", None) is test_case]
     # Those that are quick stall for no number of seconds.

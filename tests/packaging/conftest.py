@@ -55,8 +55,8 @@ def options_of(command: str) -> set[str]:
 
     def takes(option: str) -> bool:
         word = f"--{option}={values[option]}" if option in values else f"--{option}"
-        told = run(command, word, "--help").stderr
-        assert "unrecognized" not in told, (command, word)
-        return f"--{option} does not go with" not in told
+        stderr = run(command, word, "--help").stderr
+        assert "unrecognized" not in stderr, (command, word)
+        return f"--{option} does not go with" not in stderr
 
     return {option for option in known_options() - {"help", "usage", "version"} if takes(option)}

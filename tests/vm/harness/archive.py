@@ -42,7 +42,7 @@ class Archive:
         places = {"Dir::Etc::sourcelist": "sources.list", "Dir::Etc::sourceparts": "parts",
                   "Dir::State::lists": "lists", "Dir::Cache": "cache", "Dir::State::status": "status"}
         options = [f"-o{name}={self.home / place}" for name, place in places.items()]
-        return [words[0], *options, "-oAPT::Sandbox::User=root", *words[1:]]
+        return [words[0], *options, "-oAPT::Sandbox::User=root", "-oquiet=0", *words[1:]]
 
     def _ask(self, *words: str) -> str:
         return subprocess.run(self._command("apt-cache", *words), check=True, text=True,

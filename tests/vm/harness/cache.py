@@ -1,13 +1,35 @@
 """What is slow to make is kept under build/vm, named by a hash of what it was made from."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
+from functools import wraps
 from pathlib import Path
-from typing import Iterable
+from typing import Callable, Iterable, ParamSpec, TypeVar
 
-from .step import BUILD, CHECKOUT, Failure
+from .step import BUILD, CHECKOUT, Failure, say
+
+Parameters = ParamSpec("Parameters")
+Made = TypeVar("Made")
+
+
+def exclusive(name: str) -> Callable[[Callable[Parameters, Made]], Callable[Parameters, Made]]:
+    """Decorates what makes something in BUILD: threads and other runs that need the same wait for it."""
+    def decorate(make: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
+        @wraps(make)
+        def make_alone(*arguments: Parameters.args, **named: Parameters.kwargs) -> Made:
+            (BUILD / "locks").mkdir(parents=True, exist_ok=True)
+            with open(BUILD / "locks" / name, "w", encoding="utf-8") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    say(f"{name}: waiting for another run that makes it")
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                return make(*arguments, **named)
+        return make_alone
+    return decorate
 
 
 def key_of(*parts: str | bytes | Path) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from .archive import Archive
+from .cache import exclusive
 from .root import Root
 from .step import BUILD, Failure, say, step
 
@@ -30,16 +31,20 @@ def version_of(qemu: Path) -> tuple[int, int]:
 
 
 @cache
+@exclusive("qemu")
 def emulator(root: Root) -> Path:
     """The QEMU that guests run on. It finds its firmware and modules beside itself."""
     if version_of(HOSTS_OWN) >= FAST:
         return HOSTS_OWN
     folder = BUILD / "qemu"
     unpacked = folder / "usr" / "bin" / HOSTS_OWN.name
-    if not folder.exists():
-        try:
+    try:
+        if not folder.exists():
             with step("QEMU", f"unpacks the one of {SUITE}, which is faster than this host's"):
                 Archive(root).unpack([f"{package}/{SUITE}" for package in PACKAGES], folder)
-        except Failure as failure:
-            say(f"QEMU: {failure}; the host's own runs the guests")
-    return unpacked if version_of(unpacked) >= FAST else HOSTS_OWN
+        if version_of(unpacked) < FAST:
+            raise Failure(f"{unpacked} does not run here")
+    except Failure as failure:
+        say(f"QEMU: {failure}; using {HOSTS_OWN}, with which guests are up to three times slower")
+        return HOSTS_OWN
+    return unpacked

@@ -4,16 +4,16 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .cache import checkout_files, copy_tree, key_of, make_disk, remove_others
+from .cache import checkout_files, copy_tree, exclusive, key_of, make_disk, remove_others
 from .product import make_in_root, product_disk
 from .root import Root, base_image
-from .step import BUILD, run_as_root, step
+from .step import BUILD, Failure, run_as_root, step
 
 DISK_MIB = 8192
 PROVISION = "tests/vm/provision"
 SOURCES = ("docker", "pygraph/Dockerfile", "pygraph/.dockerignore", "pygraph/packages",
            "pygraph/entrypoint", "pygraph/healthcheck.py", "pygraph/pygraph", PROVISION)
-# A mount, network and PID namespace: what a build starts ends with it, and sees nothing of the host.
+# What a build starts ends with it, and has no network.
 ALONE = ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child"]
 
 
@@ -26,6 +26,7 @@ def _stage(root: Root, stage: Path, base: Path, files: list[Path]) -> None:
     shutil.copyfile(base, stage / "base.tar")
 
 
+@exclusive("images")
 def images_disk(root: Root) -> Path:
     """The docker disk for these docker/ and pygraph/ folders, made if anything in them changed.
 
@@ -43,7 +44,11 @@ def images_disk(root: Root) -> Path:
     with step("images", "docker build of pygraph and the four workloads"):
         _stage(root, stage, base, files)
         data.mkdir(exist_ok=True)
-        run_as_root("images", [*ALONE, stage / PROVISION, root.tree, data, stage])
+        try:
+            run_as_root("images", [*ALONE, stage / PROVISION, root.tree, data, stage])
+        except Failure:
+            run_as_root("images-clean", ["rm", "-rf", data])    # a cache: half of it is none
+            raise
         run_as_root("images-disk", make_disk(partial, "cmgr-docker", DISK_MIB, data))
     partial.rename(disk)
     remove_others(disk, f"docker-{root.suite}-*.img")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .archive import Archive
+from .cache import exclusive
 from .machine import Boot
 from .root import Root, run_in_root
 from .step import BUILD, Failure, run_as_root, step
@@ -81,6 +82,7 @@ def _header_packages(archive: Archive, release: str) -> list[str]:
     return [headers, common, archive.kbuild_of(headers)]
 
 
+@exclusive("kernels")
 def fetch(archive: Archive, root: Root, release: str) -> Kernel:
     """A kernel that can be booted, with its modules and headers."""
     kernel = Kernel(release, BUILD / "kernels" / release)

@@ -6,7 +6,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Mapping, NamedTuple
 
 from . import kernels, modules
@@ -104,18 +103,15 @@ def _prepare(root: Root, archive: Archive, release: str, kind: Kind) -> Prepared
                     f"{kind.words} {checks_word(without, kind.only)}")
 
 
-PREPARING = Lock()      # kernels may need the same downloads
-
-
 def _row(root: Root, archive: Archive, release: str, kind: Kind) -> Row:
     started = time.monotonic()
     checks = failure = ""
     try:
-        with PREPARING:
-            kernel, disks, words = _prepare(root, archive, release, kind)
+        kernel, disks, words = _prepare(root, archive, release, kind)
         with step(f"kernel {kernel.series}", f"boots, runs the checks: {words.strip()}"):
             started = time.monotonic()
-            checks = run_checks(root, kernel, disks, words, show=kind.at_once == 1)
+            checks = run_checks(root, kernel, disks, words, show=kind.at_once == 1,
+                                mitigations=not kind.sample)
     except Failure as error:
         failure = str(error)
         say(f"kernel {release}: FAILED: {failure}")

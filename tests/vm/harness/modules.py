@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from .cache import checkout_files, copy_tree, key_of, make_disk, remove_others
+from .cache import checkout_files, copy_tree, exclusive, key_of, make_disk, remove_others
 from .kernels import Kernel
 from .product import HOME
 from .root import Root, run_in_root
@@ -60,6 +60,7 @@ def _add_modules(kernel: Kernel, stage: Path) -> None:
     run("kernel-modules", ["cp", "-a", "--reflink=auto", kernel.modules, target])
 
 
+@exclusive("modules")
 def kernel_disk(root: Root, kernel: Kernel, second: Kernel | None = None) -> Path:
     """The disk that the guest mounts at /opt/cmgr-kernel: lib/modules, built/*.ko and built/bin.
     With a second kernel it has that one's modules too, and headers of both."""

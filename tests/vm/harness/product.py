@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from .cache import checkout_files, copy_tree, key_of, make_disk, remove_others
+from .cache import checkout_files, copy_tree, exclusive, key_of, make_disk, remove_others
 from .root import IN_ROOT, Root, run_in_root
 from .step import BUILD, CHECKOUT, run, step
 
@@ -33,6 +33,7 @@ def pack(tree: Path, disk: Path, log_name: str) -> None:
     partial.rename(disk)
 
 
+@exclusive("product")
 def product_disk(root: Root, *targets: str) -> Path:
     """The disk for this state of the checkout, built if anything changed; with more of the Makefile's
     targets than the daemon and the module, if they are named."""

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Mapping, NamedTuple
 
-from .cache import key_of, make_disk
+from .cache import exclusive, key_of, make_disk, remove_others
 from .step import BUILD, CHECKOUT, run_as_root, step
 
 SUITE = "trixie"
@@ -90,6 +90,7 @@ def fresh_root() -> Root:
     return _kept_root("fresh", SUITE, FRESH_PACKAGES)
 
 
+@exclusive("root")
 def _kept_root(name: str, suite: str, packages: list[str]) -> Root:
     setup = CHECKOUT / "tests" / "vm" / "root-setup"
     key = key_of(suite, " ".join(packages), " ".join(LEAN), setup)
@@ -109,18 +110,27 @@ def base_image() -> Path:
     """A small Debian root as a tar, which stands for debian:trixie-slim. It has pygraph's packages, so that
     its image can be built without a network."""
     packages = (CHECKOUT / "pygraph" / "packages").read_text().split()
-    options = [*LEAN, "--dpkgopt=path-exclude=/usr/bin/py3compile"]
-    base = BUILD / f"base-{key_of(SUITE, ' '.join(options), ' '.join(packages))}.tar"
+    return _base("base", "with pygraph's packages",
+                 [f"--include={','.join(packages)}", "--dpkgopt=path-exclude=/usr/bin/py3compile"])
+
+
+def bare_base() -> Path:
+    """The same without them."""
+    return _base("bare", "and nothing else", [])
+
+
+@exclusive("base")
+def _base(name: str, what: str, options: list[str]) -> Path:
+    base = BUILD / f"{name}-{key_of(SUITE, ' '.join(LEAN), ' '.join(options))}.tar"
     if not base.exists():
-        with step("base image", f"a minimal Debian {SUITE} with pygraph's packages, by mmdebstrap"):
-            partial = BUILD / "base-partial.tar"
-            run_as_root("base", ["mmdebstrap", "--mode=root", "--variant=minbase", *options,
-                                 f"--include={','.join(packages)}", SUITE, partial])
-            shutil.copyfile(partial, base)
-            partial.unlink()
-        for old in BUILD.glob("base-*.tar"):
-            if old != base:
-                old.unlink()
+        with step("base image", f"a minimal Debian {SUITE} {what}, by mmdebstrap"):
+            partial, copy = BUILD / f"{name}-partial", BUILD / f"{name}-copy"
+            run_as_root("base", ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", *LEAN,
+                                 *options, SUITE, partial])
+            shutil.copyfile(partial, copy)      # root's becomes the caller's
+            copy.rename(base)
+            run_as_root("base-clean", ["rm", "-f", partial])
+        remove_others(base, f"{name}-*.tar")
     return base
 
 

@@ -1,6 +1,7 @@
 """The host's side of the scenario. What the daemon printed in it ends up beside its logs."""
 
 from . import matrix
+from .emulator import emulator
 from .images import disks
 from .machine import Machine
 from .root import SUITE, roots
@@ -9,7 +10,9 @@ from .step import say, step
 
 def prepare() -> int:
     """Makes all that the guests of `make test` need, and starts none."""
-    disks(roots())
+    root = roots()
+    emulator(root)
+    disks(root)
     return matrix.prepare("kernels-sample")
 
 

@@ -1,7 +1,8 @@
-"""Long steps: what is being done, that it still runs, how long it took, and when it is given up."""
+"""Runs long steps: prints their progress and duration, and kills those that hang."""
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Sequence
 
+import processes
 import times
 from times import CHECKOUT
 
@@ -18,8 +20,8 @@ LOGS = BUILD / "logs"
 HEARTBEAT_S = 15
 VERBOSE = os.environ.get("V", "") not in ("", "0")
 
-# A step is ended after so long without a word, if in that time it used less than this share of a CPU; and
-# after so much CPU time without a word. How fast the host is does not matter.
+# A step is killed if it prints nothing for STALLED_S and uses less than IDLE_SHARE of a CPU in that time, or
+# if it prints nothing in SILENT_CPU_S of CPU time. Neither limit depends on the speed of the host.
 STALLED_S, IDLE_SHARE = 300, 0.1
 SILENT_CPU_S = 3600
 LOOK_S = 5
@@ -58,24 +60,9 @@ def step(name: str, doing: str) -> Iterator[None]:
     say(f"{name}: done in {took:.1f} s")
 
 
-def _tree(pid: int) -> dict[int, int]:
-    """A process and all below it: PID → seconds of CPU time."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,cputimes="], check=True, text=True,
-                            stdout=subprocess.PIPE).stdout
-    rows = {one: (parent, seconds) for one, parent, seconds in
-            (map(int, line.split()) for line in listed.splitlines())}
-
-    def is_below(one: int) -> bool:
-        while one in rows and one != pid:
-            one = rows[one][0]
-        return one == pid
-
-    return {one: seconds for one, (_, seconds) in rows.items() if is_below(one)}
-
-
 def cpu_s(pid: int) -> float:
     """CPU time of a process and of all below it that are still there."""
-    return sum(_tree(pid).values())
+    return sum(processes.below(pid).values())
 
 
 class Stall:
@@ -88,7 +75,7 @@ class Stall:
         self._moved_at = self._looked_at = time.monotonic()
 
     def reason(self, printed: int) -> str:
-        """Why it is to be ended, or "". `printed` grows with all that it prints."""
+        """Returns why it must be killed, or "". `printed` grows with all that it prints."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_S:
             return ""
@@ -96,6 +83,9 @@ class Stall:
         self.used_s = max(self.used_s, used)
         if printed != self._printed:
             self._printed, self._spoke_cpu_s, self._cpu_s, self._moved_at = printed, used, used, now
+        elif used < self._cpu_s:    # without a child that has ended since
+            self._spoke_cpu_s = self._cpu_s = used
+            self._moved_at = now
         elif used - self._cpu_s >= IDLE_SHARE * STALLED_S:
             self._cpu_s, self._moved_at = used, now
         if now - self._moved_at > STALLED_S:
@@ -105,20 +95,28 @@ class Stall:
         return ""
 
 
-def _kill(pids: list[int]) -> None:
-    """Some of them may be root's."""
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    subprocess.run([*sudo, "kill", "-KILL", *map(str, pids)], check=False, stderr=subprocess.DEVNULL)
+def _kill(pid: int) -> None:
+    """Kills a process of ours and all below it, some of which may be root's."""
+    roots = []
+    for one in processes.below(pid):
+        try:
+            os.kill(one, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            roots.append(str(one))
+    if roots and subprocess.run(["sudo", "-n", "kill", "-KILL", *roots], check=False).returncode:
+        say(f"cannot kill root's processes {' '.join(roots)}: sudo wants a password")
 
 
 def _watch(process: "subprocess.Popen[str]", log: Path, ended: list[str]) -> None:
-    """Ends a command that hangs; says in `ended` why."""
+    """Ends a command that hangs; appends the reason to `ended`."""
     stall = Stall(lambda: cpu_s(process.pid))
     while process.poll() is None:
         why = stall.reason(log.stat().st_size)
         if why:
             ended.append(why)
-            _kill([*_tree(process.pid)])
+            _kill(process.pid)
         time.sleep(POLL_S)
 
 

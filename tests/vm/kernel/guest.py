@@ -41,8 +41,8 @@ def scaled(number: int) -> int:
 
 
 def rounds(number: int) -> int:
-    """What is done again and again, or for so many seconds: a sample of them in `make test`, to find what
-    goes wrong each time; all of them in `make test-kernels`, to find what does so once in a hundred."""
+    """Scales a number of rounds or seconds. `make test` runs a fraction, to find what always fails;
+    `make test-kernels` runs all of them, to find what fails once in a hundred."""
     return math.ceil(number * float(word("cmgr.part") or 1))
 
 

@@ -45,7 +45,7 @@ def _removed(front: proxy.Proxy) -> set[str]:
 
 
 def _through_it(checks: Checks, front: proxy.Proxy, daemon: Daemon, managed: set[str]) -> None:
-    wait_for("a removal to be asked for", lambda: _removed(front))
+    wait_for("a removal request", lambda: _removed(front))
     _kill_it()
     if _can_refuse_old_clients():
         checks.equal("it refuses API versions below",
