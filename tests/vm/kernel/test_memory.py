@@ -248,8 +248,8 @@ def test_locked(container: MakeContainer, start: Starter, files: Callable[[int],
     locked = container()
     start("lock_memory", files(32), 24, cgroup=locked)
     usage = truth_at_rest(locked, locked_anon_kib=24 * MIB)
-    # The kernel does not lock every large folio of a file, and which ones differs: most of it is.
-    assert usage.anon_kib >= (24 + 16) * MIB
+    # The kernel does not lock every large folio of a file, and which ones differs: some of it is.
+    assert usage.anon_kib >= (24 + 8) * MIB
 
 
 def test_given_up_and_used_again(container: MakeContainer, start: Starter) -> None:

@@ -57,6 +57,8 @@ def test_a_step_that_computes_for_ever_is_ended(monkeypatch: pytest.MonkeyPatch)
     ("[  PASSED  ] 5 test(s).\n[  FAILED  ] 2 test(s), listed below:\n", 1, (5, 2)),
     ("\n181 passed, 0 failed\n", 0, (181, 0)),
     ("nothing that counts\n", 0, (1, 0)),
+    ("pending=66 failed=127\n3 passed in 2 s\n", 0, (3, 0)),
+    ("pending=66 failed=127\n1 failed, 3 passed in 2 s\n", 1, (3, 1)),
     ("killed\n", 137, (0, 1)),
     ("9 passed in 1 s\nmake: *** Error 1\n", 2, (9, 1)),
 ])
