@@ -20,7 +20,7 @@ SPLAT = re.compile(r"""
     | KFENCE: | KASAN: | UBSAN: | ODEBUG: | unreferenced\ object
     | kmemleak:(?!\ (?:Kernel\ memory\ leak\ detector\ initialized
                     | Automatic\ memory\ scanning\ thread | \d+\ new\ suspected\ memory\ leaks))
-    | suspicious\ RCU | rcu.*\ (?:self-)?detected | rcu.*stall | RCU\ used\ illegally
+    | suspicious\ RCU | rcu.*\ (?:self-)?detected | rcu.*\bstall | RCU\ used\ illegally
     | possible\ (?:circular|recursive|irq|unsafe) | inconsistent\ lock\ state
     | -safe\ ->\ \S*-unsafe\ lock | non-static\ key | locking\ correctness\ validator
     | lockdep\ is\ turned\ off | page\ dumped\ because

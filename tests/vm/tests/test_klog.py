@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness.klog import BEGIN, END, LOST_PATCH, NO_LEAKS, SPLAT, complaints  # noqa: E402
 
 HEALTHY = """\
-[    0.116889] Kernel command line: root=/dev/vda kfence.sample_interval=100 cmgr.job=scenario
+[    0.116889] Kernel command line: root=/dev/vda kfence.sample_interval=100 \
+softlockup_panic=1 sysctl.kernel.panic_on_rcu_stall=1 panic=-1 cmgr.job=scenario
 [    0.437000] kfence: initialized - using 2097152 bytes for 255 objects at 0x(____ptrval____)
 [    0.505274] rcu: Hierarchical SRCU implementation.
 [    0.600000] rcu: \tRCU event tracing is enabled.
