@@ -18,6 +18,7 @@ ROUNDS = 8 if int(os.environ.get("CYCLES", "300")) < 1000 else 400
 OLD_S = 1000
 # An engine that is stuck, and a client that goes on waiting, outlast what a test waits for an end.
 STUCK_S = 3600
+GIVES_UP_S = 10
 WAITS = {"CMGR_FAULT_ACTION_MS": "3600000"}
 
 
@@ -93,9 +94,11 @@ async def give_up(process: asyncio.subprocess.Process) -> None:
     process.send_signal(signal.SIGINT)      # the same one: a shell's, and sudo's
     await asyncio.sleep(1)
     assert process.returncode is None
+    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     status, out, err = await end(process)
     assert (status, out) == (-signal.SIGINT, "") and "is given up" in err
+    assert time.monotonic() - began < GIVES_UP_S
 
 
 def test_signals_finish_the_one_in_hand(folder: str) -> None:
