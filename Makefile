@@ -224,7 +224,8 @@ unit: $(UNIT_TESTS:%=%.run)
 
 test-programs: $(UNIT_TESTS) $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
 
-check:
+# What runs them is itself Python.
+check: test-packages
 	$(Q)tests/suite check
 
 # libFuzzer on the parser of /proc/sysinfo. What makes it fail is put into the corpus.
@@ -398,10 +399,10 @@ bench-pygraph:
 test-packages:
 	$(Q)tests/host-packages test
 
-test:
+test: guest-packages
 	$(Q)tests/suite test $(PARTS)
 
-test-long:
+test-long: guest-packages
 	$(Q)tests/suite long $(PARTS)
 
 # What starts the machines is itself Python.
