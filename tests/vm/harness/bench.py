@@ -20,7 +20,7 @@ def kmod() -> int:
     docker = BUILD / "bench-docker.img"
     run("bench-docker", make_disk(docker, "cmgr-docker", DISK_MIB))
     machine = Machine("bench-kmod", root, {"cmgr": product_disk(root), "docker": docker}, show=True,
-                      kernel_words=WORDS, mitigations=True)
+                      kernel_words=WORDS, hardened=True)
     with step("bench-kmod", "one reading beside ps, the cgroups' files and docker stats"):
         try:
             code = machine.run()
@@ -34,7 +34,7 @@ def reap() -> int:
     """Of removing, beside docker rm."""
     root = guest_root()
     machine = Machine("bench-reap", root, disks(root), show=True, kernel_words=WORDS, counted=True,
-                      mitigations=True)
+                      hardened=True)
     with step("bench-reap", "a hundred containers removed by docker rm -f and by cmgr-bpf, in turn"):
         code = machine.run()
     told = {0: "done", REAP_MISSED: "the bar is missed"}.get(code, "could not measure")

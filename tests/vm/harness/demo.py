@@ -13,6 +13,7 @@ from typing import Iterator
 from .images import disks
 from .machine import Machine
 from .root import roots
+from .saved import Restored
 from .step import CHECKOUT, Failure, say, step
 
 GRAPHS = CHECKOUT / "graphs"
@@ -88,8 +89,8 @@ def main() -> int:
     port = _free_port()
     cycles = _number("CYCLES", 0, 0, 1_000_000)
     root = roots()
-    machine = Machine("demo", root, disks(root), show=True, port=port,
-                      kernel_words=f"cmgr.cycles={cycles}")
+    machine = Restored("demo", root, disks(root), show=True, port=port,
+                       kernel_words=f"cmgr.cycles={cycles}")
     with _foreground(), _interrupts(machine):
         try:
             machine.start()

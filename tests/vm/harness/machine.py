@@ -12,6 +12,7 @@ from typing import Callable, Mapping, NamedTuple
 
 from .emulator import KEEPS_PATCHES, emulator, version_of
 from .klog import BEGIN, END, LEAKS_WORD, LOST_PATCH, NO_LEAKS, OOM_WORD, complaints
+from .qmp import Qmp
 from .root import SUITE, Root
 from .step import BUILD, LOGS, VERBOSE, Failure, Stall, cpu_s, say
 
@@ -40,41 +41,45 @@ class Machine:
     Where it is emulated and `counted`, its clock counts the instructions of its CPUs, which run by turns,
     and goes with the host's only while both are idle: how busy the host is does not show in it.
 
-    Without `mitigations` the kernel leaves out its barriers against what CPUs leak, which are as slow to
-    emulate as they are useless there: nobody else reaches the guest.
+    Unless it is `hardened` the kernel leaves out its barriers against what CPUs leak, and does not clear the memory
+    that it gives out. Both are slow to emulate, and nobody else reaches the guest.
     """
 
     def __init__(self, job: str, root: Root, disks: Mapping[str, Path],
                  kernel_words: str = "", show: bool = VERBOSE, port: int | None = None,
-                 boot: Boot | None = None, counted: bool = False, mitigations: bool = False) -> None:
+                 boot: Boot | None = None, counted: bool = False, hardened: bool = False) -> None:
         self.job = job
         self.boot = boot or Boot(root.kernel, root.initrd, "")
         self.root = root
-        self.disks = disks
-        self.kernel_words = kernel_words
+        self.attached = [root.disk, *disks.values()]
+        self.words = f"cmgr.job={job} {kernel_words}"
+        self.snapshot = "on"            # what is written to disks goes to files that are gone with the guest
+        self.more: list[str] = []       # of QEMU's options
         self.port = port
         self.counted = counted
-        self.mitigations = mitigations
+        self.hardened = hardened
         self.emulator = emulator(root)
         suite = "" if root.suite == SUITE else root.suite
         self.logs = LOGS / "-".join(filter(None, (job, self.boot.name, suite)))
         self.used_s = 0.0       # CPU time of the emulator, to some seconds
         self.process: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
+        self.monitor_end: socket.socket | None = None
         self.show = show
         self._shown = self._judged = 0
 
-    def _drive(self, index: int, disk: Path) -> list[str]:
+    def _drive(self, name: str, disk: Path) -> str:
         path = str(disk).replace(",", ",,")
-        return ["-drive", f"if=none,id=d{index},file={path},format=raw,cache=unsafe,snapshot=on",
-                "-device", f"virtio-blk-pci,drive=d{index}"]
+        kind = "qcow2" if disk.suffix == ".qcow2" else "raw"
+        return f"if=none,id={name},file={path},format={kind},cache=unsafe,snapshot={self.snapshot}"
 
-    def _channels(self, guest_end: socket.socket) -> list[str]:
+    def _channels(self, guest_end: socket.socket, monitor: socket.socket) -> list[str]:
         words = ["-device", "virtio-serial-pci,max_ports=8"]     # each more is two files to poll
         for name in (*PORTS, "console"):
             path = str(self.logs / name).replace(",", ",,")
             words += ["-chardev", f"file,id={name},path={path}"]
-        words += ["-chardev", f"socket,id=control,fd={guest_end.fileno()}"]
+        words += ["-chardev", f"socket,id=control,fd={guest_end.fileno()}",
+                  "-chardev", f"socket,id=monitor,fd={monitor.fileno()}", "-mon", "chardev=monitor,mode=control"]
         for name in (*PORTS, "control"):
             words += ["-device", f"virtserialport,chardev={name},name=cmgr.{name}"]
         return words
@@ -84,15 +89,14 @@ class Machine:
             return ["-accel", "tcg,thread=single", "-icount", f"shift={INSTRUCTION_SHIFT},sleep=on"]
         return ["-accel", "tcg,thread=multi"]
 
-    def _command(self, guest_end: socket.socket) -> list[str]:
+    def _command(self, guest_end: socket.socket, monitor: socket.socket) -> list[str]:
         kvm = os.environ.get("KVM", "") not in ("", "0")
         # lsm= without "bpf": systemd spends seconds on loading a BPF LSM program. tsc=reliable: where
         # the host is busy the kernel suspects the TSC, which runs evenly, and then counts by ticks.
         append = ("root=/dev/vda rw fastboot console=ttyS0 loglevel=7 net.ifnames=0 "
                   "systemd.show_status=false lsm=landlock,yama kfence.sample_interval=100 tsc=reliable "
                   "softlockup_panic=1 sysctl.kernel.panic_on_rcu_stall=1 panic=-1 "
-                  f"{'' if self.mitigations else 'mitigations=off '}"
-                  f"cmgr.job={self.job} {self.kernel_words}")
+                  f"{'' if self.hardened else 'mitigations=off init_on_alloc=0 '}{self.words}")
         if self.boot.name:
             append += f" init={INIT if self.boot.initrd else MOUNTS_FIRST}"
         forward = f",hostfwd=tcp:127.0.0.1:{self.port}-:8000" if self.port else ""
@@ -101,14 +105,15 @@ class Machine:
                  "-cpu", "host" if kvm else EMULATED_CPU,
                  *(["-accel", "kvm"] if kvm else self._accelerator()), "-smp", "2", "-m", str(GUEST_MIB),
                  "-kernel", str(self.boot.kernel), "-append", append, "-serial", "chardev:console",
-                 "-device", "virtio-rng-pci",
+                 "-device", "virtio-rng-pci", "-device", "vmgenid,guid=auto",
+                 "-device", "pcie-root-port,id=late,chassis=1",
                  "-netdev", f"user,id=net{forward}",
                  "-device", "virtio-net-pci,netdev=net,romfile="]
         if self.boot.initrd:
             words += ["-initrd", str(self.boot.initrd)]
-        for index, disk in enumerate([self.root.disk, *self.disks.values()]):
-            words += self._drive(index, disk)
-        return words + self._channels(guest_end)
+        for index, disk in enumerate(self.attached):
+            words += ["-drive", self._drive(f"d{index}", disk), "-device", f"virtio-blk-pci,drive=d{index}"]
+        return words + self._channels(guest_end, monitor) + self.more
 
     def start(self) -> None:
         """Powers the guest on. Its session is its own: CTRL+C in the terminal does not reach it."""
@@ -117,17 +122,23 @@ class Machine:
         for name in (*PORTS, "console"):
             (self.logs / name).write_bytes(b"")
         guest_end, self.control = socket.socketpair()
+        monitor, self.monitor_end = socket.socketpair()
         # setpriv: if this process is killed, the guest goes with it.
-        words = ["setpriv", "--pdeathsig", "KILL", "--", *self._command(guest_end)]
-        with guest_end, open(self.logs / "qemu", "wb") as log:
+        words = ["setpriv", "--pdeathsig", "KILL", "--", *self._command(guest_end, monitor)]
+        with guest_end, monitor, open(self.logs / "qemu", "wb") as log:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                pass_fds=[guest_end.fileno()], env={**os.environ, "TMPDIR": str(BUILD)})
+                pass_fds=[guest_end.fileno(), monitor.fileno()], env={**os.environ, "TMPDIR": str(BUILD)})
 
     def tell(self, line: str) -> None:
         """Sends a line to the job."""
         assert self.control
         self.control.sendall(line.encode() + b"\n")
+
+    def monitor(self) -> Qmp:
+        """QEMU's own ear, for the first that asks for it."""
+        assert self.monitor_end
+        return Qmp(self.monitor_end)
 
     def kill(self) -> None:
         """Powers the guest off at once."""
@@ -210,7 +221,7 @@ class Machine:
         if len(text) != 2 or text[0] != "exit":
             raise Failure(f"guest: job {self.job} ended without a verdict; see {self.logs}")
         log = (self.logs / "console").read_text(encoding="utf-8", errors="replace")
-        words = self.kernel_words.split()
+        words = self.words.split()
         leaks = [NO_LEAKS] if LEAKS_WORD in words else []
         found = complaints(log, [BEGIN, END, *leaks], OOM_WORD in words)
         if found:

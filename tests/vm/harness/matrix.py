@@ -67,10 +67,10 @@ def _chosen(archive: Archive, kind: Kind) -> list[str]:
 
 
 def run_checks(root: Root, kernel: Kernel, disks: Mapping[str, object], words: str,
-               show: bool = True, mitigations: bool = False) -> str:
+               show: bool = True, hardened: bool = False) -> str:
     """Boots a kernel, runs the checks on it; returns what pytest said at its end."""
     machine = Machine("kernel", root, disks, show=show, boot=kernel.boot, kernel_words=words,
-                      mitigations=mitigations)
+                      hardened=hardened)
     code = machine.run()
     output = (machine.logs / "output").read_text(errors="replace")
     said = re.findall(r"^=* ?(\d+ \w+.* in [\d.]+s).*$", output, re.M)
@@ -111,7 +111,7 @@ def _row(root: Root, archive: Archive, release: str, kind: Kind) -> Row:
         with step(f"kernel {kernel.series}", f"boots, runs the checks: {words.strip()}"):
             started = time.monotonic()
             checks = run_checks(root, kernel, disks, words, show=kind.at_once == 1,
-                                mitigations=not kind.sample)
+                                hardened=not kind.sample)
     except Failure as error:
         failure = str(error)
         say(f"kernel {release}: FAILED: {failure}")

@@ -18,7 +18,7 @@ def main() -> int:
     pack(tree, disk, "newcomer-disk")
     # debian:trixie-slim is on it: no test pulls from Docker's registry.
     disks = {"cmgr": disk, "docker": images_disk(guest_root())}
-    machine = Machine("newcomer", fresh_root(), disks, show=True, mitigations=True)
+    machine = Machine("newcomer", fresh_root(), disks, show=True, hardened=True)
     with step("newcomer", "the README's commands for Debian 13, in a fresh one"):
         code = machine.run()
     say(f"newcomer: {'failed' if code else 'passed'}; kernel log clean ({machine.logs})")

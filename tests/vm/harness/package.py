@@ -31,7 +31,7 @@ def _disk() -> Path:
 
 def main() -> int:
     root = guest_root()
-    machine = Machine("package", root, {"cmgr": _disk(), "docker": images_disk(root)}, show=True, mitigations=True)
+    machine = Machine("package", root, {"cmgr": _disk(), "docker": images_disk(root)}, show=True, hardened=True)
     with step("package", "in the guest: installed, run, killed, upgraded and purged"):
         code = machine.run()
     machine.take_files(machine.logs / "runs")

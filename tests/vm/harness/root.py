@@ -26,9 +26,8 @@ PACKAGES_OF = {SUITE: ["docker-cli"], OLD_SUITE: []}     # before, docker.io had
 FRESH_PACKAGES = """
     linux-image-cloud-amd64 systemd-sysv udev dbus kmod procps iproute2 curl python3 sudo git make
 """.split()
-LEAN = ["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=force-unsafe-io"]
+SETUP = CHECKOUT / "tests" / "vm" / "root-setup"
+HOOKS = (("essential", "early"), ("customize", "late"))
 SPARE_MIB = 3072
 
 # A mount namespace of its own: nothing stays mounted, however the command ends.
@@ -43,6 +42,14 @@ shift
 mount -t proc proc "$root/proc" && exec chroot --userspec="$user" "$root" \\
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 "$@"
 """
+
+
+def _mmdebstrap(packages: list[str], setup: str, suite: str, target: Path, *options: str) -> list[str]:
+    """A minimal Debian with these packages, which root-setup's `setup` adjusts early and late."""
+    return ["mmdebstrap", "--mode=root", "--variant=minbase", "--aptopt=Acquire::Languages \"none\"",
+            "--dpkgopt=force-unsafe-io",
+            *(f"--{hook}-hook='{SETUP}' {when}-{setup} \"$1\"" for hook, when in HOOKS),
+            f"--include={','.join(packages)}", *options, suite, str(target)]
 
 
 class Root(NamedTuple):
@@ -60,15 +67,11 @@ def _tree_mib(tree: Path) -> int:
 
 
 def _make(folder: Path, suite: str, packages: list[str]) -> None:
-    setup = CHECKOUT / "tests" / "vm" / "root-setup"
     partial = BUILD / "root-partial"
     run_as_root("clean-root", ["rm", "-rf", partial])
     partial.mkdir(parents=True)
     with step("guest root", f"Debian {suite}, {len(packages)} packages and what they need, by mmdebstrap"):
-        run_as_root("root", [
-            "mmdebstrap", "--mode=root", "--variant=minbase", *LEAN,
-            f"--essential-hook='{setup}' early \"$1\"", f"--customize-hook='{setup}' late \"$1\"",
-            f"--include={','.join(packages)}", suite, partial / "tree"])
+        run_as_root("root", _mmdebstrap(packages, "guest", suite, partial / "tree"))
     # Without an id the first boot of systemd, which is every boot here, sets up everything anew.
     machine_id = uuid.uuid4().hex
     run_as_root("root-id", ["sh", "-c", 'echo "$1" >"$2"', "sh", machine_id,
@@ -92,8 +95,7 @@ def fresh_root() -> Root:
 
 @exclusive("root")
 def _kept_root(name: str, suite: str, packages: list[str]) -> Root:
-    setup = CHECKOUT / "tests" / "vm" / "root-setup"
-    key = key_of(suite, " ".join(packages), " ".join(LEAN), setup)
+    key = key_of(suite, " ".join(packages), SETUP)
     folder = BUILD / f"root-{name}-{key}"
     if not folder.exists():
         for old in BUILD.glob(f"root-{name}-*"):
@@ -109,9 +111,7 @@ def _kept_root(name: str, suite: str, packages: list[str]) -> Root:
 def base_image() -> Path:
     """A small Debian root as a tar, which stands for debian:trixie-slim. It has pygraph's packages, so that
     its image can be built without a network."""
-    packages = (CHECKOUT / "pygraph" / "packages").read_text().split()
-    return _base("base", "with pygraph's packages",
-                 [f"--include={','.join(packages)}", "--dpkgopt=path-exclude=/usr/bin/py3compile"])
+    return _base("base", "with pygraph's packages", (CHECKOUT / "pygraph" / "packages").read_text().split())
 
 
 def bare_base() -> Path:
@@ -120,13 +120,12 @@ def bare_base() -> Path:
 
 
 @exclusive("base")
-def _base(name: str, what: str, options: list[str]) -> Path:
-    base = BUILD / f"{name}-{key_of(SUITE, ' '.join(LEAN), ' '.join(options))}.tar"
+def _base(name: str, what: str, packages: list[str]) -> Path:
+    base = BUILD / f"{name}-{key_of(SUITE, ' '.join(packages), SETUP)}.tar"
     if not base.exists():
         with step("base image", f"a minimal Debian {SUITE} {what}, by mmdebstrap"):
             partial, copy = BUILD / f"{name}-partial", BUILD / f"{name}-copy"
-            run_as_root("base", ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", *LEAN,
-                                 *options, SUITE, partial])
+            run_as_root("base", _mmdebstrap(packages, "base", SUITE, partial, "--format=tar"))
             shutil.copyfile(partial, copy)      # root's becomes the caller's
             copy.rename(base)
             run_as_root("base-clean", ["rm", "-f", partial])

@@ -1,24 +1,22 @@
 """The host's side of the scenario. What the daemon printed in it ends up beside its logs."""
 
 from . import matrix
-from .emulator import emulator
 from .images import disks
-from .machine import Machine
 from .root import SUITE, roots
+from .saved import Restored, saved
 from .step import say, step
 
 
 def prepare() -> int:
     """Makes all that the guests of `make test` need, and starts none."""
     root = roots()
-    emulator(root)
-    disks(root)
+    saved(root, disks(root)["docker"])
     return matrix.prepare("kernels-sample")
 
 
 def main(suite: str = SUITE) -> int:
     root = roots(suite)
-    machine = Machine("scenario", root, disks(root), show=True)
+    machine = Restored("scenario", root, disks(root), show=True)
     with step("scenario", f"in a guest of Debian {suite}: a real kernel, a real dockerd"):
         code = machine.run()
     machine.take_files(machine.logs / "runs")

@@ -25,8 +25,8 @@ Value = TypeVar("Value")
 
 
 def word(name: str) -> str | None:
-    """What the kernel's command line says behind NAME=."""
-    words = dict(word.partition("=")[::2] for word in Path("/proc/cmdline").read_text().split())
+    """What the guest's words say behind NAME=."""
+    words = dict(word.partition("=")[::2] for word in os.environ["CMGR_WORDS"].split())
     return words.get(name)
 
 
