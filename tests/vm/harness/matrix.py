@@ -6,14 +6,14 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Mapping, NamedTuple
+from typing import Callable, Mapping, NamedTuple
 
 from . import kernels, modules
 from .kernels import Archive, Kernel
 from .klog import OOM_WORD
 from .machine import GUEST_MIB, Machine
 from .product import product_disk
-from .root import Root, guest_root
+from .root import Root, guest_root, long_root
 from .step import Failure, say, step
 
 SAMPLE_SERIES = "6.12"      # beside the oldest and the newest
@@ -32,6 +32,7 @@ class Kind(NamedTuple):
     words: str              # for the kernel's command line
     at_once: int            # guests side by side, where there is memory for them
     targets: tuple[str, ...] = ()   # of the Makefile, beside the daemon
+    make_root: Callable[[], Root] = long_root
 
 
 # What compares the BPF program's account with the kernel's.
@@ -40,7 +41,8 @@ KINDS = {
     "kernels": Kind(False, "", (PRESSURE,), "", 1, ACCOUNT),
     # A part of `make test`: an eighth of the rounds, none of the account, which needs the host to itself, and no
     # DKMS, which takes three minutes.
-    "kernels-sample": Kind(True, "", (PRESSURE, "account", "dkms"), "cmgr.part=0.125", 2),
+    "kernels-sample": Kind(True, "", (PRESSURE, "account", "dkms"), "cmgr.part=0.125", 2,
+                           make_root=guest_root),
     "pressure": Kind(True, PRESSURE, (), f"mem=512M {OOM_WORD}", 1, ACCOUNT),
 }
 
@@ -148,7 +150,7 @@ def _print_table(rows: list[Row], archive: Archive) -> None:
 
 def prepare(name: str) -> int:
     """Makes all that the guests of a run need, and starts none."""
-    root = guest_root()
+    root = KINDS[name].make_root()
     archive = Archive(root)
     for release in _chosen(archive, KINDS[name]):
         _prepare(root, archive, release, KINDS[name])
@@ -158,7 +160,7 @@ def prepare(name: str) -> int:
 def main(name: str) -> int:
     """Environment: KERNEL (a series, as 6.12: that one alone), CHECKS (pytest's -k)."""
     kind = KINDS[name]
-    root = guest_root()
+    root = kind.make_root()
     archive = Archive(root)
     chosen = _chosen(archive, kind)
     with ThreadPoolExecutor(_guests_at_once(kind.at_once)) as pool:

@@ -17,10 +17,12 @@ OLD_SUITE = "bookworm"
 PACKAGES = """
     linux-image-cloud-amd64 linux-headers-cloud-amd64 systemd-sysv udev dbus kmod
     docker.io iptables cron procps iproute2 curl strace python3 bpftool
-    gcc libc6-dev make clang llvm libbpf-dev libcjson-dev libcurl4-openssl-dev pkg-config
+    gcc libc6-dev make clang libbpf-dev libcjson-dev libcurl4-openssl-dev pkg-config
     libelf-dev zlib1g-dev
-    gcc-12 sparse dkms python3-pytest stress-ng
+    gcc-12 sparse python3-pytest
 """.split()
+# What only long runs use.
+LONG_PACKAGES = ["dkms", "stress-ng"]
 PACKAGES_OF = {SUITE: ["docker-cli"], OLD_SUITE: []}     # before, docker.io had the client, too
 # A cloud image of Debian's, as far as it matters here, with what a checkout takes.
 FRESH_PACKAGES = """
@@ -86,6 +88,11 @@ def _make(folder: Path, suite: str, packages: list[str]) -> None:
 def guest_root(suite: str = SUITE) -> Root:
     """The root for this checkout, made if there is none yet."""
     return _kept_root(suite, suite, PACKAGES + PACKAGES_OF[suite])
+
+
+def long_root() -> Root:
+    """The same with what only long runs use."""
+    return _kept_root("long", SUITE, PACKAGES + PACKAGES_OF[SUITE] + LONG_PACKAGES)
 
 
 def fresh_root() -> Root:
