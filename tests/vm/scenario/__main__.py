@@ -24,12 +24,13 @@ from harness import klog  # noqa: E402
 
 PARTS = {
     "one decision, against the kernel's ledger": part_decide,
-    "cron and SIGTERM": part_cron,
+    # The order by which most containers serve again: each of these leaves what the next one needs.
     "dry run and second daemon": part_dry_run,
+    "a killed engine": part_engine,
     "stop and pause": part_action,
     "missing pieces": part_missing,
     "a killed daemon": part_killed,
-    "a killed engine": part_engine,
+    "cron and SIGTERM": part_cron,
 }
 
 

@@ -18,10 +18,28 @@ class Cast(NamedTuple):
     spared: dict[str, str]      # unmanaged, protected and the log server
 
 
+def _running() -> dict[str, str]:
+    """The full ID of each by its name."""
+    return {engine.name_of(entry): full_id for full_id, entry in engine.running().items()}
+
+
+def _start_idle(name: str) -> str:
+    return engine.run(name, "cmgr-cpu-low", MANAGED, {"WORKLOAD_SLEEP_S": NEVER})
+
+
 def _idle() -> dict[str, str]:
     """Started one after the other: the number tells the age."""
-    return {f"idle{number}": engine.run(f"idle{number}", "cmgr-cpu-low", MANAGED,
-                                        {"WORKLOAD_SLEEP_S": NEVER}) for number in range(1, 7)}
+    return {name: _start_idle(name) for name in (f"idle{number}" for number in range(1, 7))}
+
+
+def idle(count: int) -> dict[str, str]:
+    """Leaves just the innocent and `count` managed containers that do nothing. Those that run already serve: to
+    start one takes seconds here."""
+    running = {name: full_id for name, full_id in _running().items() if name.startswith("idle")}
+    kept = dict(sorted(running.items())[:count])
+    engine.remove_all_but(INNOCENT | set(kept))
+    names = [name for number in range(1, count + 1) if (name := f"idle{number}") not in kept]
+    return kept | {name: _start_idle(name) for name in names[:count - len(kept)]}
 
 
 def _holding(sizes_mib: tuple[int, ...]) -> dict[str, str]:
@@ -59,7 +77,7 @@ def spared(log_server: str) -> dict[str, str]:
 
 def innocent() -> dict[str, str]:
     """Those of spared() that run."""
-    running = {engine.name_of(entry): full_id for full_id, entry in engine.running().items()}
+    running = _running()
     return {name: running[name] for name in INNOCENT & set(running)}
 
 

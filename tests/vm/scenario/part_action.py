@@ -1,10 +1,10 @@
-"""Part four: what is stopped or paused is left so, and not counted again."""
+"""What is stopped or paused is left so, and not counted again."""
 
 import signal
 
+import cast
 import engine
 import host
-from cast import INNOCENT, MANAGED, NEVER
 from checks import Checks, wait_for
 from daemon import Daemon
 
@@ -43,9 +43,7 @@ def _carried_out(checks: Checks, action: str, daemon: Daemon, managed: dict[str,
 
 
 def _round(checks: Checks, action: str) -> None:
-    engine.remove_all_but(INNOCENT)
-    managed = {name: engine.run(name, "cmgr-cpu-low", MANAGED, {"WORKLOAD_SLEEP_S": NEVER})
-               for name in (f"{action}{number}" for number in range(2 + SURPLUS))}
+    managed = cast.idle(2 + SURPLUS)
     daemon = Daemon(*OPTIONS, "--action", action)
     try:
         _carried_out(checks, action, daemon, managed)

@@ -1,4 +1,4 @@
-"""Part two: the real cron runs the entry; SIGTERM ends it all."""
+"""The real cron runs the entry; SIGTERM ends it all."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""Part one: sixteen containers, one decision, and the kernel's own ledger as the judge."""
+"""Sixteen containers, one decision, and the kernel's own ledger as the judge."""
 
 import json
 import signal

@@ -1,12 +1,12 @@
-"""Part three: a dry run only looks; a second daemon is refused."""
+"""A dry run only looks; a second daemon is refused."""
 
 import signal
 
+import cast
 import engine
 import host
 import proxy
 import traces
-from cast import INNOCENT, MANAGED, NEVER
 from checks import Checks
 from daemon import BINARY, Daemon, run_once
 
@@ -20,9 +20,7 @@ def _second(checks: Checks) -> None:
 
 def run(checks: Checks) -> None:
     host.load_module()
-    engine.remove_all_but(INNOCENT)
-    for number in range(7):
-        engine.run(f"dry{number}", "cmgr-cpu-low", MANAGED, {"WORKLOAD_SLEEP_S": NEVER})
+    cast.idle(7)
     before = engine.all_ids()
     cron_before = traces.cron_entries()
     front = proxy.Proxy()

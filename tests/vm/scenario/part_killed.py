@@ -1,4 +1,4 @@
-"""Part six: what a killed daemon leaves is not trusted by the next one, and cleanup undoes it."""
+"""What a killed daemon leaves is not trusted by the next one, and cleanup undoes it."""
 
 import json
 import signal

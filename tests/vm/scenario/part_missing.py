@@ -1,9 +1,8 @@
-"""Part five: what is missing is named in one line, with the command that mends it."""
+"""What is missing is named in one line, with the command that mends it."""
 
-import engine
+import cast
 import host
 import traces
-from cast import INNOCENT, MANAGED
 from checks import Checks
 from daemon import BINARY, run_once
 
@@ -25,7 +24,6 @@ def _hidden(folder: str) -> tuple[str, ...]:
 
 
 def _no_log_server(checks: Checks) -> None:
-    engine.run("alone", "cmgr-cpu-low", MANAGED)
     code, out, err = run_once(BINARY, "--json", "--cycles", "1", "--interval", "2", "--no-cron",
                               "--log-url", "http://127.0.0.1:9")
     checks.equal("no log server: the loop runs on and ends well", code, 0)
@@ -37,7 +35,7 @@ def _no_log_server(checks: Checks) -> None:
 
 def run(checks: Checks) -> None:
     host.load_module()
-    engine.remove_all_but(INNOCENT)
+    cast.idle(1)
     _refused(checks, "BTF", ["BTF", "CONFIG_DEBUG_INFO_BTF"], *_hidden("/sys/kernel/btf"))
     _refused(checks, "cgroup v2", ["cgroup v2"], *_hidden("/sys/fs/cgroup"))
     _no_log_server(checks)
