@@ -345,7 +345,7 @@ faults = $(Q)DAEMON=$< CYCLES=$(1) $(PYTHON) -m pytest -q -p no:cacheprovider $(
 FAULT_JOBS ?= 6
 
 fault: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
-	$(call faults,$(or $(CYCLES),120),-rP -n $(FAULT_JOBS) --dist loadgroup)
+	$(call faults,$(or $(CYCLES),60),-rP -n $(FAULT_JOBS) --dist loadgroup)
 
 # Finds faults that fault's sample can miss: a reply cut after a particular byte, a kill or an error at a
 # particular system call of startup, shutdown or the spool, a rare order of events, each way in which a peer

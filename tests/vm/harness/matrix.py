@@ -4,14 +4,13 @@ import os
 import re
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple
 
 from . import kernels, modules
 from .kernels import Archive, Kernel
 from .klog import OOM_WORD
-from .machine import GUEST_MIB, Machine
+from .machine import Machine
 from .product import product_disk
 from .root import Root, guest_root, long_root
 from .step import Failure, say, step
@@ -30,7 +29,6 @@ class Kind(NamedTuple):
     only: str               # checks by parts of their names, as pytest's -k has them; "": all
     without: tuple[str, ...]
     words: str              # for the kernel's command line
-    at_once: int            # guests side by side, where there is memory for them
     targets: tuple[str, ...] = ()   # of the Makefile, beside the daemon
     make_root: Callable[[], Root] = long_root
 
@@ -38,12 +36,11 @@ class Kind(NamedTuple):
 # What compares the BPF program's account with the kernel's.
 ACCOUNT = ("build/exact", "exact-few")
 KINDS = {
-    "kernels": Kind(False, "", (PRESSURE,), "", 1, ACCOUNT),
-    # A part of `make test`: an eighth of the rounds, none of the account, which needs the host to itself, and no
-    # DKMS, which takes three minutes.
-    "kernels-sample": Kind(True, "", (PRESSURE, "account", "dkms"), "cmgr.part=0.125", 2,
-                           make_root=guest_root),
-    "pressure": Kind(True, PRESSURE, (), f"mem=512M {OOM_WORD}", 1, ACCOUNT),
+    "kernels": Kind(False, "", (PRESSURE,), "", ACCOUNT),
+    # A part of `make test`: a sixteenth of the rounds, none of the account, which needs the host to itself, and no
+    # DKMS, which takes three minutes. One at a time: beside them runs what else there is to test.
+    "kernels-sample": Kind(True, "", (PRESSURE, "account", "dkms"), "cmgr.part=0.0625", make_root=guest_root),
+    "pressure": Kind(True, PRESSURE, (), f"mem=512M {OOM_WORD}", ACCOUNT),
 }
 
 
@@ -112,18 +109,11 @@ def _row(root: Root, archive: Archive, release: str, kind: Kind) -> Row:
         kernel, disks, words = _prepare(root, archive, release, kind)
         with step(f"kernel {kernel.series}", f"boots, runs the checks: {words.strip()}"):
             started = time.monotonic()
-            checks = run_checks(root, kernel, disks, words, show=kind.at_once == 1,
-                                hardened=not kind.sample)
+            checks = run_checks(root, kernel, disks, words, hardened=not kind.sample)
     except Failure as error:
         failure = str(error)
         say(f"kernel {release}: FAILED: {failure}")
     return Row(release, checks, time.monotonic() - started, failure)
-
-
-def _guests_at_once(most: int) -> int:
-    """How many guests there is memory for."""
-    found = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
-    return max(1, min(most, int(found[1]) // (GUEST_MIB << 10) if found else 1))
 
 
 def _build_for_all(root: Root, archive: Archive) -> int:
@@ -150,10 +140,11 @@ def _print_table(rows: list[Row], archive: Archive) -> None:
 
 def prepare(name: str) -> int:
     """Makes all that the guests of a run need, and starts none."""
-    root = KINDS[name].make_root()
+    kind = KINDS[name]
+    root = kind.make_root()
     archive = Archive(root)
-    for release in _chosen(archive, KINDS[name]):
-        _prepare(root, archive, release, KINDS[name])
+    for release in _chosen(archive, kind):
+        _prepare(root, archive, release, kind)
     return 0
 
 
@@ -163,8 +154,7 @@ def main(name: str) -> int:
     root = kind.make_root()
     archive = Archive(root)
     chosen = _chosen(archive, kind)
-    with ThreadPoolExecutor(_guests_at_once(kind.at_once)) as pool:
-        rows = list(pool.map(lambda release: _row(root, archive, release, kind), chosen))
+    rows = [_row(root, archive, release, kind) for release in chosen]
     if not kind.sample and not os.environ.get("KERNEL"):
         with step("headers", "builds the module against every header package"):
             say(f"{_build_for_all(root, archive)} header packages")

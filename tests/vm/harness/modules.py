@@ -10,6 +10,7 @@ from .root import Root, run_in_root
 from .step import BUILD, LOGS, Failure, run
 
 BROKEN = "tests/vm/debug-kernel/broken"     # for the debug kernel alone, which has to catch them
+PROGRAMS = "tests/vm/kernel/programs"
 SOURCES = ("kmod", "tests/vm/kernel", BROKEN)
 # A copy of the module for the checks: what comes up after 512 steps does so after two.
 FEW_STEPS = "CFLAGS_MODULE=-DSTEPS=2 -DPATH_LEVELS=4"
@@ -60,6 +61,14 @@ def _add_modules(kernel: Kernel, stage: Path) -> None:
     run("kernel-modules", ["cp", "-a", "--reflink=auto", kernel.modules, target])
 
 
+def _build_programs(root: Root) -> Path:
+    """The folder of the checks' own programs, which are the same for every kernel."""
+    tree = BUILD / "modules" / f"programs-{root.key}"
+    copy_tree(checkout_files(PROGRAMS), tree)
+    run_in_root(root, "programs", {tree: HOME}, "make", "-s", "-C", f"{HOME}/{PROGRAMS}", "CI=1")
+    return tree / PROGRAMS / "bin"
+
+
 @exclusive("modules")
 def kernel_disk(root: Root, kernel: Kernel, second: Kernel | None = None) -> Path:
     """The disk that the guest mounts at /opt/cmgr-kernel: lib/modules, built/*.ko and built/bin.
@@ -76,10 +85,7 @@ def kernel_disk(root: Root, kernel: Kernel, second: Kernel | None = None) -> Pat
     for folder in ("kmod", "tests/vm/kernel/modules", *([BROKEN] if kernel.tree else [])):
         for module in build(root, kernel, folder).glob("*.ko"):
             shutil.copyfile(module, stage / "built" / module.name)
-    tree = BUILD / "modules" / kernel.folder.name
-    run_in_root(root, f"programs-{kernel.series}", {tree: HOME}, "make", "-s", "-C",
-                f"{HOME}/tests/vm/kernel/programs", "CI=1")
-    shutil.copytree(tree / "tests/vm/kernel/programs/bin", stage / "built" / "bin")
+    shutil.copytree(_build_programs(root), stage / "built" / "bin")
     _add_modules(kernel, stage)
     if second:
         _add_modules(second, stage)
