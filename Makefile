@@ -229,7 +229,7 @@ check: test-packages
 	$(Q)tests/suite check
 
 # libFuzzer on the parser of /proc/sysinfo. What makes it fail is put into the corpus.
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 20
 FUZZED := $(wildcard tests/fuzz/*.c) user/observe/sysinfo.c user/util.c
 
 $(BUILD)/fuzz/%.o: %.c $(BUILD)/compiled-with

@@ -23,7 +23,7 @@ from lag import LAG
 from world import World
 
 TOGETHER = 40
-CYCLES_OF_A_RUN = 30 if int(os.environ.get("CYCLES", "300")) >= 100 else 4
+CYCLES_OF_A_RUN = 30 if int(os.environ.get("CYCLES", "300")) >= 60 else 4
 RUNNING = 14
 LOST_CAUSES = 5
 END_LIMIT_S = 15

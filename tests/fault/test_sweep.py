@@ -17,7 +17,7 @@ FAULTS = ["SIGKILL", "SIGINT", "EIO", "ENOSPC", "ENOMEM", "EINTR", "EAGAIN", "EM
 CYCLES = int(os.environ.get("CYCLES", "300"))
 WHOLE = CYCLES >= 1000
 PARTS = 2 if WHOLE else 1  # each finds the calls first
-STEP = {fault: 1 if WHOLE else 151 if CYCLES >= 100 else 499 for fault in FAULTS}
+STEP = {fault: 1 if WHOLE else 151 if CYCLES >= 60 else 499 for fault in FAULTS}
 if not WHOLE:
     STEP["SIGKILL"] = 53
 NAMESPACE = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]

@@ -13,7 +13,7 @@ from typing import Iterator
 from .images import disks
 from .machine import Machine
 from .root import roots
-from .saved import Restored
+from .saved import guest_with_docker
 from .step import CHECKOUT, Failure, say, step
 
 GRAPHS = CHECKOUT / "graphs"
@@ -89,12 +89,11 @@ def main() -> int:
     port = _free_port()
     cycles = _number("CYCLES", 0, 0, 1_000_000)
     root = roots()
-    machine = Restored("demo", root, disks(root), show=True, port=port,
-                       kernel_words=f"cmgr.cycles={cycles}")
+    machine = guest_with_docker("demo", root, disks(root), f"cmgr.cycles={cycles}", port)
     with _foreground(), _interrupts(machine):
         try:
             machine.start()
-            with step("guest", "boots, with the daemon and its containers in it"):
+            with step("guest", "starts the daemon and its containers"):
                 machine.wait(machine.printed)
             say(f"dashboard: http://127.0.0.1:{port}/")
             say(f"CTRL+C ends the demo ({time.monotonic() - started:.0f} s since its start)")

@@ -9,7 +9,7 @@ from .archive import Archive
 from .cache import exclusive
 from .machine import Boot
 from .root import Root, run_in_root
-from .step import BUILD, Failure, run_as_root, step
+from .step import BUILD, run_as_root, step
 
 FLAVOUR = "cloud-amd64"
 

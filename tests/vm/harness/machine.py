@@ -36,13 +36,13 @@ class Boot(NamedTuple):
 
 
 class Machine:
-    """A guest that runs one job. What it writes to its disks is gone with it.
+    """A guest that runs one job. Unless `snapshot` is "off", what it writes to its disks is gone with it.
 
     Where it is emulated and `counted`, its clock counts the instructions of its CPUs, which run by turns,
     and goes with the host's only while both are idle: how busy the host is does not show in it.
 
-    Unless it is `hardened` the kernel leaves out its barriers against what CPUs leak, and does not clear the memory
-    that it gives out. Both are slow to emulate, and nobody else reaches the guest.
+    Unless `hardened`, the kernel runs without CPU mitigations and does not clear memory that it allocates: both are
+    slow to emulate, and nobody else reaches the guest.
     """
 
     def __init__(self, job: str, root: Root, disks: Mapping[str, Path],
@@ -53,7 +53,7 @@ class Machine:
         self.root = root
         self.attached = [root.disk, *disks.values()]
         self.words = f"cmgr.job={job} {kernel_words}"
-        self.snapshot = "on"            # what is written to disks goes to files that are gone with the guest
+        self.snapshot = "on"            # "off": writes go to the attached files
         self.more: list[str] = []       # of QEMU's options
         self.port = port
         self.counted = counted
@@ -64,7 +64,7 @@ class Machine:
         self.used_s = 0.0       # CPU time of the emulator, to some seconds
         self.process: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
-        self.monitor_end: socket.socket | None = None
+        self.monitor: socket.socket | None = None
         self.show = show
         self._shown = self._judged = 0
 
@@ -73,13 +73,13 @@ class Machine:
         kind = "qcow2" if disk.suffix == ".qcow2" else "raw"
         return f"if=none,id={name},file={path},format={kind},cache=unsafe,snapshot={self.snapshot}"
 
-    def _channels(self, guest_end: socket.socket, monitor: socket.socket) -> list[str]:
+    def _channels(self, guest_end: socket.socket, monitor_end: socket.socket) -> list[str]:
         words = ["-device", "virtio-serial-pci,max_ports=8"]     # each more is two files to poll
         for name in (*PORTS, "console"):
             path = str(self.logs / name).replace(",", ",,")
             words += ["-chardev", f"file,id={name},path={path}"]
         words += ["-chardev", f"socket,id=control,fd={guest_end.fileno()}",
-                  "-chardev", f"socket,id=monitor,fd={monitor.fileno()}", "-mon", "chardev=monitor,mode=control"]
+                  "-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-mon", "chardev=monitor,mode=control"]
         for name in (*PORTS, "control"):
             words += ["-device", f"virtserialport,chardev={name},name=cmgr.{name}"]
         return words
@@ -89,7 +89,7 @@ class Machine:
             return ["-accel", "tcg,thread=single", "-icount", f"shift={INSTRUCTION_SHIFT},sleep=on"]
         return ["-accel", "tcg,thread=multi"]
 
-    def _command(self, guest_end: socket.socket, monitor: socket.socket) -> list[str]:
+    def _command(self, guest_end: socket.socket, monitor_end: socket.socket) -> list[str]:
         kvm = os.environ.get("KVM", "") not in ("", "0")
         # lsm= without "bpf": systemd spends seconds on loading a BPF LSM program. tsc=reliable: where
         # the host is busy the kernel suspects the TSC, which runs evenly, and then counts by ticks.
@@ -100,6 +100,7 @@ class Machine:
         if self.boot.name:
             append += f" init={INIT if self.boot.initrd else MOUNTS_FIRST}"
         forward = f",hostfwd=tcp:127.0.0.1:{self.port}-:8000" if self.port else ""
+        # vmgenid: a restored guest seeds its random numbers anew. Into the root port its product disk is plugged.
         words = [str(self.emulator), "-nodefaults", "-no-user-config", "-display", "none",
                  "-no-reboot", "-machine", "q35,sata=off,smbus=off",
                  "-cpu", "host" if kvm else EMULATED_CPU,
@@ -113,7 +114,7 @@ class Machine:
             words += ["-initrd", str(self.boot.initrd)]
         for index, disk in enumerate(self.attached):
             words += ["-drive", self._drive(f"d{index}", disk), "-device", f"virtio-blk-pci,drive=d{index}"]
-        return words + self._channels(guest_end, monitor) + self.more
+        return words + self._channels(guest_end, monitor_end) + self.more
 
     def start(self) -> None:
         """Powers the guest on. Its session is its own: CTRL+C in the terminal does not reach it."""
@@ -122,23 +123,23 @@ class Machine:
         for name in (*PORTS, "console"):
             (self.logs / name).write_bytes(b"")
         guest_end, self.control = socket.socketpair()
-        monitor, self.monitor_end = socket.socketpair()
+        monitor_end, self.monitor = socket.socketpair()
         # setpriv: if this process is killed, the guest goes with it.
-        words = ["setpriv", "--pdeathsig", "KILL", "--", *self._command(guest_end, monitor)]
-        with guest_end, monitor, open(self.logs / "qemu", "wb") as log:
+        words = ["setpriv", "--pdeathsig", "KILL", "--", *self._command(guest_end, monitor_end)]
+        with guest_end, monitor_end, open(self.logs / "qemu", "wb") as log:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                pass_fds=[guest_end.fileno(), monitor.fileno()], env={**os.environ, "TMPDIR": str(BUILD)})
+                pass_fds=[guest_end.fileno(), monitor_end.fileno()], env={**os.environ, "TMPDIR": str(BUILD)})
 
     def tell(self, line: str) -> None:
         """Sends a line to the job."""
         assert self.control
         self.control.sendall(line.encode() + b"\n")
 
-    def monitor(self) -> Qmp:
-        """QEMU's own ear, for the first that asks for it."""
-        assert self.monitor_end
-        return Qmp(self.monitor_end)
+    def qmp(self) -> Qmp:
+        """Returns the control connection to QEMU; call it once."""
+        assert self.monitor
+        return Qmp(self.monitor, self.logs / "qemu")
 
     def kill(self) -> None:
         """Powers the guest off at once."""
@@ -200,8 +201,8 @@ class Machine:
         """The guest's whole life, and its verdict. Once more, from its beginning, if the emulator has
         failed: that is said, and a second time is a failure."""
         for again in (False, True):
-            self.start()
             try:
+                self.start()
                 self.wait(self._lost_patch)
             finally:
                 self.kill()

@@ -38,7 +38,7 @@ ACCOUNT = ("build/exact", "exact-few")
 KINDS = {
     "kernels": Kind(False, "", (PRESSURE,), "", ACCOUNT),
     # A part of `make test`: a sixteenth of the rounds, none of the account, which needs the host to itself, and no
-    # DKMS, which takes three minutes. One at a time: beside them runs what else there is to test.
+    # DKMS, which takes three minutes. One guest at a time: other parts of `make test` run beside it.
     "kernels-sample": Kind(True, "", (PRESSURE, "account", "dkms"), "cmgr.part=0.0625", make_root=guest_root),
     "pressure": Kind(True, PRESSURE, (), f"mem=512M {OOM_WORD}", ACCOUNT),
 }
@@ -66,15 +66,16 @@ def _chosen(archive: Archive, kind: Kind) -> list[str]:
 
 
 def run_checks(root: Root, kernel: Kernel, disks: Mapping[str, object], words: str,
-               show: bool = True, hardened: bool = False) -> str:
+               hardened: bool = False) -> str:
     """Boots a kernel, runs the checks on it; returns what pytest said at its end."""
-    machine = Machine("kernel", root, disks, show=show, boot=kernel.boot, kernel_words=words,
+    machine = Machine("kernel", root, disks, boot=kernel.boot, kernel_words=words,
                       hardened=hardened)
     code = machine.run()
     output = (machine.logs / "output").read_text(errors="replace")
     said = re.findall(r"^=* ?(\d+ \w+.* in [\d.]+s).*$", output, re.M)
     if code or not said:
-        raise Failure(f"{said[-1] if said else 'no result'}; see {machine.logs}")
+        failed = re.findall(r"^(?:FAILED|ERROR) .*$", output, re.M)[:20]
+        raise Failure("\n".join([*failed, f"{said[-1] if said else 'no result'}; see {machine.logs}"]))
     return said[-1].partition(" in ")[0]
 
 

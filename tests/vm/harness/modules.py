@@ -62,7 +62,7 @@ def _add_modules(kernel: Kernel, stage: Path) -> None:
 
 
 def _build_programs(root: Root) -> Path:
-    """The folder of the checks' own programs, which are the same for every kernel."""
+    """Builds the checks' own programs, the same for every kernel; returns their folder."""
     tree = BUILD / "modules" / f"programs-{root.key}"
     copy_tree(checkout_files(PROGRAMS), tree)
     run_in_root(root, "programs", {tree: HOME}, "make", "-s", "-C", f"{HOME}/{PROGRAMS}", "CI=1")

@@ -6,7 +6,7 @@ from .cache import checkout_files, copy_tree
 from .images import images_disk
 from .machine import Machine
 from .product import pack
-from .root import long_root
+from .root import guest_root, long_root
 from .step import BUILD, CHECKOUT, run, run_as_root, say, step
 
 PACKAGES = CHECKOUT / "build" / "deb"
@@ -31,7 +31,7 @@ def _disk() -> Path:
 
 def main() -> int:
     root = long_root()
-    machine = Machine("package", root, {"cmgr": _disk(), "docker": images_disk(root)}, show=True, hardened=True)
+    machine = Machine("package", root, {"cmgr": _disk(), "docker": images_disk(guest_root())}, show=True, hardened=True)
     with step("package", "in the guest: installed, run, killed, upgraded and purged"):
         code = machine.run()
     machine.take_files(machine.logs / "runs")

@@ -2,30 +2,36 @@
 
 import json
 import socket
+from pathlib import Path
 
 from .step import Failure
 
 
-class Qmp:
-    """The host's end. It must be read from, or QEMU waits once the socket is full: use it, or leave it unopened."""
+REPLY_S = 300   # only what hangs takes so long
 
-    def __init__(self, end: socket.socket) -> None:
+
+class Qmp:
+    """A connection to QEMU, whose messages are in `log`. It also sends events; those that are never read have to
+    fit into the socket."""
+
+    def __init__(self, end: socket.socket, log: Path) -> None:
+        end.settimeout(REPLY_S)
         self._lines = end.makefile("r", encoding="utf-8")
         self._end = end
-        self._lines.readline()      # a greeting
+        self._log = log
         self.command("qmp_capabilities")
 
     def command(self, name: str, **arguments: object) -> dict:
-        """Returns what QEMU replies; a refusal, or QEMU's end, is a Failure."""
+        """Returns QEMU's reply; raises Failure if QEMU refuses or has ended."""
         named = {word.replace("_", "-"): value for word, value in arguments.items()}
         try:
             self._end.sendall(json.dumps({"execute": name, "arguments": named}).encode() + b"\n")
             for line in self._lines:
-                reply = json.loads(line)    # or an event, which nobody waits for
+                reply = json.loads(line)    # or the greeting, or an event
                 if "error" in reply:
                     raise Failure(f"QEMU: {name}: {reply['error']['desc']}")
                 if "return" in reply:
                     return reply["return"]
         except OSError as error:
-            raise Failure(f"QEMU: {name}: {error}") from error
-        raise Failure(f"QEMU: {name}: it has ended")
+            raise Failure(f"QEMU: {name}: {error}; see {self._log}") from error
+        raise Failure(f"QEMU ended before it replied to {name}; see {self._log}")

@@ -47,7 +47,8 @@ mount -t proc proc "$root/proc" && exec chroot --userspec="$user" "$root" \\
 
 
 def _mmdebstrap(packages: list[str], setup: str, suite: str, target: Path, *options: str) -> list[str]:
-    """A minimal Debian with these packages, which root-setup's `setup` adjusts early and late."""
+    """Returns the command that makes a minimal Debian with these packages, and runs root-setup's early-`setup` and
+    late-`setup` in it."""
     return ["mmdebstrap", "--mode=root", "--variant=minbase", "--aptopt=Acquire::Languages \"none\"",
             "--dpkgopt=force-unsafe-io",
             *(f"--{hook}-hook='{SETUP}' {when}-{setup} \"$1\"" for hook, when in HOOKS),
@@ -91,7 +92,7 @@ def guest_root(suite: str = SUITE) -> Root:
 
 
 def long_root() -> Root:
-    """The same with what only long runs use."""
+    """Returns the root with the packages that only `make test-long` uses."""
     return _kept_root("long", SUITE, PACKAGES + PACKAGES_OF[SUITE] + LONG_PACKAGES)
 
 
@@ -132,7 +133,7 @@ def _base(name: str, what: str, packages: list[str]) -> Path:
     if not base.exists():
         with step("base image", f"a minimal Debian {SUITE} {what}, by mmdebstrap"):
             partial, copy = BUILD / f"{name}-partial", BUILD / f"{name}-copy"
-            run_as_root("base", _mmdebstrap(packages, "base", SUITE, partial, "--format=tar"))
+            run_as_root("base", _mmdebstrap(packages, name, SUITE, partial, "--format=tar"))
             shutil.copyfile(partial, copy)      # root's becomes the caller's
             copy.rename(base)
             run_as_root("base-clean", ["rm", "-f", partial])

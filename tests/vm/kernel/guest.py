@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 
 def word(name: str) -> str | None:
-    """What the guest's words say behind NAME=."""
+    """Returns the value of NAME= in CMGR_WORDS, or None."""
     words = dict(word.partition("=")[::2] for word in os.environ["CMGR_WORDS"].split())
     return words.get(name)
 

@@ -24,7 +24,7 @@ from harness import klog  # noqa: E402
 
 PARTS = {
     "one decision, against the kernel's ledger": part_decide,
-    # The order by which most containers serve again: each of these leaves what the next one needs.
+    # In this order the most containers are reused (cast.idle).
     "dry run and second daemon": part_dry_run,
     "a killed engine": part_engine,
     "stop and pause": part_action,

@@ -19,7 +19,7 @@ class Cast(NamedTuple):
 
 
 def _running() -> dict[str, str]:
-    """The full ID of each by its name."""
+    """Returns the full ID of each running container, by name."""
     return {engine.name_of(entry): full_id for full_id, entry in engine.running().items()}
 
 
@@ -27,14 +27,14 @@ def _start_idle(name: str) -> str:
     return engine.run(name, "cmgr-cpu-low", MANAGED, {"WORKLOAD_SLEEP_S": NEVER})
 
 
-def _idle() -> dict[str, str]:
-    """Started one after the other: the number tells the age."""
+def _start_six_idle() -> dict[str, str]:
+    """Starts them one after the other: the number shows the age."""
     return {name: _start_idle(name) for name in (f"idle{number}" for number in range(1, 7))}
 
 
 def idle(count: int) -> dict[str, str]:
-    """Leaves just the innocent and `count` managed containers that do nothing. Those that run already serve: to
-    start one takes seconds here."""
+    """Returns the full IDs, by name, of `count` managed containers that do nothing, and removes all others but
+    INNOCENT. Running ones are reused: starting one takes seconds here."""
     running = {name: full_id for name, full_id in _running().items() if name.startswith("idle")}
     kept = dict(sorted(running.items())[:count])
     engine.remove_all_but(INNOCENT | set(kept))
@@ -85,7 +85,7 @@ def assemble() -> Cast:
     """Starts everybody else, the busiest last: they slow down the start of the others."""
     with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
         holding = pool.submit(_holding, (256, 128, 64))
-        quiet = {**_idle(), **holding.result()}
+        quiet = {**_start_six_idle(), **holding.result()}
     return Cast({**quiet, **_burning((20, 40, 60))}, innocent())
 
 

@@ -1,4 +1,4 @@
-"""Docker build of each Dockerfile, as the README has it, in the guest itself.
+"""Runs docker build on each Dockerfile, as the README has it, in the guest itself.
 
 The same engine has built them outside of the guest. Its layers serve for pygraph, whose RUN steps take a minute
 of emulation; the workloads are built anew.

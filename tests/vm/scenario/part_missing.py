@@ -1,4 +1,4 @@
-"""What is missing is named in one line, with the command that mends it."""
+"""What is missing is named in one line, with the command that fixes it."""
 
 import cast
 import host
