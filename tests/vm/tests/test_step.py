@@ -21,6 +21,7 @@ LOADER.exec_module(suite)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(step, "STALLED_S", 4)
+    monkeypatch.setattr(step, "IDLE_SHARE", 0.01)     # a busy host gives little
     monkeypatch.setattr(step, "LOOK_S", 0.5)
     monkeypatch.setattr(step, "POLL_S", 0.1)
     monkeypatch.setattr(step, "LOGS", tmp_path)
