@@ -383,7 +383,7 @@ pytest: promtool
 
 # pygraph's page in Chromium; PICTURES=FOLDER keeps screenshots.
 browser:
-	$(Q)nice $(PYTHON) -m pytest -q -p no:cacheprovider pygraph/tests/browser.py
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider pygraph/tests/browser.py
 
 test-postgres:
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider pygraph/tests/postgres.py

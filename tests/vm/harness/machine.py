@@ -117,7 +117,8 @@ class Machine:
         return words + self._channels(guest_end, monitor_end) + self.more
 
     def start(self) -> None:
-        """Powers the guest on. Its session is its own: CTRL+C in the terminal does not reach it."""
+        """Powers the guest on. Its process group is its own: CTRL+C in the terminal does not reach it. Its session
+        is not: between sessions nice means nothing to a kernel that groups tasks by them."""
         self._shown = self._judged = 0
         self.logs.mkdir(parents=True, exist_ok=True)
         for name in (*PORTS, "console"):
@@ -128,7 +129,7 @@ class Machine:
         words = ["setpriv", "--pdeathsig", "KILL", "--", *self._command(guest_end, monitor_end)]
         with guest_end, monitor_end, open(self.logs / "qemu", "wb") as log:
             self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0,
                 pass_fds=[guest_end.fileno(), monitor_end.fileno()], env={**os.environ, "TMPDIR": str(BUILD)})
 
     def tell(self, line: str) -> None:
