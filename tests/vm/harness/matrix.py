@@ -38,7 +38,7 @@ ACCOUNT = ("build/exact", "exact-few")
 KINDS = {
     "kernels": Kind(False, "", (PRESSURE,), "", ACCOUNT),
     # A part of `make test`: a sixteenth of the rounds, none of the account, which needs the host to itself, and no
-    # DKMS, which takes three minutes. One guest at a time: other parts of `make test` run beside it.
+    # DKMS, which takes three minutes.
     "kernels-sample": Kind(True, "", (PRESSURE, "account", "dkms"), "cmgr.part=0.0625", make_root=guest_root),
     "pressure": Kind(True, PRESSURE, (), f"mem=512M {OOM_WORD}", ACCOUNT),
 }
