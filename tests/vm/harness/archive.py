@@ -39,8 +39,10 @@ class Archive:
         (self.home / "sources.list").write_text("".join(lines))
 
     def _command(self, *words: str) -> list[str]:
+        # Both package caches: a host without them makes them anew for each question, which takes 2 s.
         places = {"Dir::Etc::sourcelist": "sources.list", "Dir::Etc::sourceparts": "parts",
-                  "Dir::State::lists": "lists", "Dir::Cache": "cache", "Dir::State::status": "status"}
+                  "Dir::State::lists": "lists", "Dir::State::status": "status", "Dir::Cache": "cache",
+                  "Dir::Cache::pkgcache": "cache/packages", "Dir::Cache::srcpkgcache": "cache/sources"}
         options = [f"-o{name}={self.home / place}" for name, place in places.items()]
         return [words[0], *options, "-oAPT::Sandbox::User=root", "-oquiet=0", *words[1:]]
 

@@ -99,16 +99,27 @@ def fetch(archive: Archive, root: Root, release: str) -> Kernel:
     return kernel
 
 
+# Virtio disks and ext4 are modules here.
+INITRD = """
+set -e
+release=$0 stage=/opt/cmgr-kernel/initrd
+depmod "$release"
+rm -rf "$stage"
+mkdir "$stage"
+modprobe -S "$release" -a --show-depends virtio_pci virtio_blk ext4 | sed -n 's/^insmod *//p' |
+    xargs readlink -f | xargs cp --parents -t "$stage"
+depmod -b "$stage/usr" "$release"
+(cd "$stage" && find . | cpio -o -H newc --quiet) | cat - "$1" >"$stage.partial"
+rm -r "$stage"
+mv "$stage.partial" "$stage.img"
+"""
+
+
 def _make_initrd(root: Root, kernel: Kernel) -> None:
-    """An initramfs by the guest root's own tool: virtio disks and ext4 are modules here."""
+    """Makes its initramfs: its own modules in front of the initramfs of the root's kernel. mkinitramfs takes ten
+    times as long."""
     binds = {kernel.modules: f"/usr/lib/modules/{kernel.release}", kernel.folder: "/opt/cmgr-kernel"}
-    # It reads the configuration to choose a compressor, at a place where only installed ones are.
-    config = next(kernel.folder.glob(f"boot/config-{kernel.release}"), None) or \
-        next(kernel.folder.rglob("config*"))
-    binds[config.parent] = "/boot"
-    script = ('depmod "$0" && mkinitramfs -o /opt/cmgr-kernel/initrd.partial "$0" && '
-              'mv /opt/cmgr-kernel/initrd.partial /opt/cmgr-kernel/initrd.img')
-    run_in_root(root, f"initrd-{kernel.series}", binds, "sh", "-c", script, kernel.release)
+    run_in_root(root, f"initrd-{kernel.series}", binds, "sh", "-c", INITRD, kernel.release, f"/boot/{root.initrd.name}")
 
 
 def remove_old(kept: list[Kernel]) -> None:

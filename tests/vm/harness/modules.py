@@ -12,8 +12,6 @@ from .step import BUILD, LOGS, Failure, run
 BROKEN = "tests/vm/debug-kernel/broken"     # for the debug kernel alone, which has to catch them
 PROGRAMS = "tests/vm/kernel/programs"
 SOURCES = ("kmod", "tests/vm/kernel", BROKEN)
-# A copy of the module for the checks: what comes up after 512 steps does so after two.
-FEW_STEPS = "CFLAGS_MODULE=-DSTEPS=2 -DPATH_LEVELS=4"
 
 
 def build(root: Root, kernel: Kernel, folder: str, *variables: str) -> Path:
@@ -81,7 +79,6 @@ def kernel_disk(root: Root, kernel: Kernel, second: Kernel | None = None) -> Pat
     stage = BUILD / "modules" / f"stage-{kernel.release}"
     shutil.rmtree(stage, ignore_errors=True)
     (stage / "built").mkdir(parents=True)
-    shutil.copyfile(build(root, kernel, "kmod", FEW_STEPS) / "sysinfo.ko", stage / "built" / "few_steps.ko")
     for folder in ("kmod", "tests/vm/kernel/modules", *([BROKEN] if kernel.tree else [])):
         for module in build(root, kernel, folder).glob("*.ko"):
             shutil.copyfile(module, stage / "built" / module.name)

@@ -29,7 +29,6 @@ FRESH_PACKAGES = """
     linux-image-cloud-amd64 systemd-sysv udev dbus kmod procps iproute2 curl python3 sudo git make
 """.split()
 SETUP = CHECKOUT / "tests" / "vm" / "root-setup"
-HOOKS = (("essential", "early"), ("customize", "late"))
 SPARE_MIB = 3072
 
 # A mount namespace of its own: nothing stays mounted, however the command ends.
@@ -46,13 +45,16 @@ mount -t proc proc "$root/proc" && exec chroot --userspec="$user" "$root" \\
 """
 
 
-def _mmdebstrap(packages: list[str], setup: str, suite: str, target: Path, *options: str) -> list[str]:
-    """Returns the command that makes a minimal Debian with these packages, and runs root-setup's early-`setup` and
-    late-`setup` in it."""
-    return ["mmdebstrap", "--mode=root", "--variant=minbase", "--aptopt=Acquire::Languages \"none\"",
-            "--dpkgopt=force-unsafe-io",
-            *(f"--{hook}-hook='{SETUP}' {when}-{setup} \"$1\"" for hook, when in HOOKS),
-            f"--include={','.join(packages)}", *options, suite, str(target)]
+def _add_packages(base: Path, packages: list[str], setup: str, target: Path, *options: str) -> list[str]:
+    """Returns the command that installs packages in the root that is in the tar `base`, with root-setup's
+    early-`setup` before and late-`setup` after it."""
+    hooks = (f"'{SETUP}' early-{setup} \"$1\"",
+             f'chroot "$1" apt-get -qy install --no-install-recommends {" ".join(packages)}',
+             f"'{SETUP}' late-{setup} \"$1\"")
+    # Its /dev is mmdebstrap's own. No suite: apt's sources are in the tar.
+    return ["mmdebstrap", "--mode=root", "--variant=custom",
+            f"--setup-hook=tar -C \"$1\" --exclude=\"./dev/*\" -xf '{base}'",
+            *(f"--customize-hook={hook}" for hook in hooks), *options, "", str(target)]
 
 
 class Root(NamedTuple):
@@ -73,8 +75,9 @@ def _make(folder: Path, suite: str, packages: list[str]) -> None:
     partial = BUILD / "root-partial"
     run_as_root("clean-root", ["rm", "-rf", partial])
     partial.mkdir(parents=True)
-    with step("guest root", f"Debian {suite}, {len(packages)} packages and what they need, by mmdebstrap"):
-        run_as_root("root", _mmdebstrap(packages, "guest", suite, partial / "tree"))
+    base = bare_base(suite)
+    with step("guest root", f"Debian {suite}, {len(packages)} packages and what they need"):
+        run_as_root("root", _add_packages(base, packages, "guest", partial / "tree"))
     # Without an id the first boot of systemd, which is every boot here, sets up everything anew.
     machine_id = uuid.uuid4().hex
     run_as_root("root-id", ["sh", "-c", 'echo "$1" >"$2"', "sh", machine_id,
@@ -116,29 +119,43 @@ def _kept_root(name: str, suite: str, packages: list[str]) -> Root:
                 f"/usr/src/linux-headers-{release}")
 
 
-def base_image() -> Path:
-    """A small Debian root as a tar, which stands for debian:trixie-slim. It has pygraph's packages, so that
-    its image can be built without a network."""
-    return _base("base", "with pygraph's packages", (CHECKOUT / "pygraph" / "packages").read_text().split())
-
-
-def bare_base() -> Path:
-    """The same without them."""
-    return _base("bare", "and nothing else", [])
+@exclusive("bare")
+def bare_base(suite: str = SUITE) -> Path:
+    """Returns a minimal Debian as a tar: every root begins as this one."""
+    bare = BUILD / f"bare-{suite}-{key_of(SETUP)}.tar"
+    if not bare.exists():
+        with step("bare root", f"a minimal Debian {suite}, by mmdebstrap"):
+            _make_tar(bare, "mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar",
+                      "--aptopt=Acquire::Languages \"none\"", "--dpkgopt=force-unsafe-io",
+                      f"--essential-hook='{SETUP}' early-bare \"$1\"",
+                      f"--customize-hook='{SETUP}' late-bare \"$1\"", suite, str(_partial(bare)))
+        remove_others(bare, f"bare-{suite}-*.tar")
+    return bare
 
 
 @exclusive("base")
-def _base(name: str, what: str, packages: list[str]) -> Path:
-    base = BUILD / f"{name}-{key_of(SUITE, ' '.join(packages), SETUP)}.tar"
+def base_image() -> Path:
+    """Returns a small Debian as a tar, which stands for debian:trixie-slim. It has pygraph's packages, so that
+    its image can be built without a network."""
+    packages = (CHECKOUT / "pygraph" / "packages").read_text().split()
+    base = BUILD / f"base-{key_of(' '.join(packages), SETUP)}.tar"
     if not base.exists():
-        with step("base image", f"a minimal Debian {SUITE} {what}, by mmdebstrap"):
-            partial, copy = BUILD / f"{name}-partial", BUILD / f"{name}-copy"
-            run_as_root("base", _mmdebstrap(packages, name, SUITE, partial, "--format=tar"))
-            shutil.copyfile(partial, copy)      # root's becomes the caller's
-            copy.rename(base)
-            run_as_root("base-clean", ["rm", "-f", partial])
-        remove_others(base, f"{name}-*.tar")
+        bare = bare_base()
+        with step("base image", f"Debian {SUITE} with pygraph's packages"):
+            _make_tar(base, *_add_packages(bare, packages, "base", _partial(base), "--format=tar"))
+        remove_others(base, "base-*.tar")
     return base
+
+
+def _partial(tar: Path) -> Path:
+    return tar.with_suffix(".partial")
+
+
+def _make_tar(tar: Path, *command: str) -> None:
+    """Runs a command that writes `_partial(tar)` as root; the caller then owns `tar`."""
+    run_as_root("root-tar", command)
+    run_as_root("root-tar-owner", ["chown", f"{os.getuid()}:{os.getgid()}", _partial(tar)])
+    _partial(tar).rename(tar)
 
 
 def run_in_root(root: Root, log_name: str, binds: Mapping[Path, str], *command: str) -> None:

@@ -62,8 +62,8 @@ def load() -> None:
         subprocess.run(["insmod", MODULE], check=True)
 
 
-def unload() -> None:
-    subprocess.run(["rmmod", "sysinfo"], check=True)
+def unload(module: Path = MODULE) -> None:
+    subprocess.run(["rmmod", module.stem], check=True)
 
 
 class CgroupRow(NamedTuple):

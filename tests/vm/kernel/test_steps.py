@@ -19,7 +19,7 @@ def few_steps() -> Iterator[None]:
     guest.unload()
     subprocess.run(["insmod", guest.FEW_STEPS], check=True)
     yield
-    guest.unload()
+    guest.unload(guest.FEW_STEPS)
     guest.load()
 
 
