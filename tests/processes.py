@@ -1,14 +1,26 @@
 """Processes by their parents."""
 
-import subprocess
+import os
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-def below(pid: int) -> dict[int, int]:
+def _all() -> dict[int, tuple[int, float]]:
+    """Returns parent and CPU time in seconds of every process, by PID."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_bytes().rpartition(b") ")[2].split()
+        except (FileNotFoundError, ProcessLookupError):     # it has ended
+            continue
+        found[int(stat.parent.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    return found
+
+
+def below(pid: int) -> dict[int, float]:
     """Returns the CPU time in seconds of a process and of each process below it, by PID."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,cputimes="], check=True, text=True,
-                            stdout=subprocess.PIPE).stdout
-    rows = {one: (parent, seconds) for one, parent, seconds in
-            (map(int, line.split()) for line in listed.splitlines())}
+    rows = _all()
 
     def is_below(one: int) -> bool:
         while one in rows and one != pid:

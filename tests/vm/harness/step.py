@@ -135,11 +135,12 @@ def run(log_name: str, command: Sequence[str | Path]) -> None:
                                    stdin=subprocess.DEVNULL, text=True, errors="replace")
         threading.Thread(target=_watch, args=(process, log, ended), daemon=True).start()
         assert process.stdout
-        for line in process.stdout:
-            out.write(line)
-            out.flush()
-            if VERBOSE:
-                sys.stdout.write(line)
+        with process.stdout:
+            for line in process.stdout:
+                out.write(line)
+                out.flush()
+                if VERBOSE:
+                    sys.stdout.write(line)
         code = process.wait()
     if code:
         tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-30:])

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from typing import Any
 
 import engine
@@ -27,6 +28,13 @@ def _wait_for_cron(daemon: Daemon, before: set[str]) -> list[dict[str, Any]]:
     return wait_for("containers that cron creates", come)
 
 
+def _shorten_the_minute() -> None:
+    """Puts the clock forward so that cron, which is not running yet, has 10 s to its next look at the entries."""
+    left_s = 60 - time.time() % 60
+    if left_s > 10:
+        host.must("date", "-s", f"+{left_s - 10:.0f} seconds")
+
+
 def _spawning() -> bool:
     """Whether a `cmgr-bpf spawn` of cron is still at work."""
     return "cmgr-bpf spawn" in host.must("ps", "-eo", "args")
@@ -37,6 +45,7 @@ def run(checks: Checks) -> None:
     engine.remove_all_but(INNOCENT)
     before_files = traces.files()
     before = engine.all_ids()
+    _shorten_the_minute()
     host.must("systemctl", "start", "cron")
     daemon = Daemon("--json", "--no-log", "--spawn-count", "3")
     try:

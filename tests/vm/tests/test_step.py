@@ -67,6 +67,20 @@ def test_counts_of_a_part(text: str, code: int, counts: tuple[int, int]) -> None
     assert suite.count(text, code) == counts
 
 
+@pytest.mark.parametrize("line", [
+    "FAILED tests/test_a.py::test_b - assert 1 == 2", "ERROR tests/test_a.py::test_b",
+    "FAIL    12.3 s  the others run: got 4, expected 5", "[  FAILED  ] test_parses", "FAILED: guest: it hangs",
+])
+def test_failures_are_named_below_the_table(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(suite, "LOGS", tmp_path)
+    (tmp_path / "lines").write_text(f"ok  12.3 s  all run\n{line}\n3 passed\n")
+    results = suite.run([suite.Part("bad", "fails", f"cat {tmp_path}/lines; exit 1")])
+    capsys.readouterr()
+    suite.print_table(results, 1)
+    assert capsys.readouterr().out.endswith(f"bad: FAILED\n  {line}\n")
+
+
 def test_what_a_part_needs_comes_with_it() -> None:
     names = [part.name for part in suite.chosen(suite.TEST, ["unit"])]
     assert names == ["guest-packages", "packages", "compilers", "unit"]
