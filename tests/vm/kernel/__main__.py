@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     chosen = (guest.word("cmgr.checks") or "").replace("+", " ")
-    arguments = ["-p", "no:cacheprovider", "-v", "-rsP", "--durations=20", "--tb=short",
+    arguments = ["-p", "no:cacheprovider", "-v", "-rfEsP", "--durations=20", "--tb=short",
                  "--color=no", str(HERE)]
     return int(pytest.main([*arguments, "-k", chosen] if chosen else arguments))
 

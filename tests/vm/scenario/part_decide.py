@@ -3,7 +3,6 @@
 import json
 import signal
 import stat
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from checks import Checks, NeverHeld, wait_for
 from daemon import BINARY, Daemon, run_once, strict_json
 from ledger import Ledger
 
-MIN_AGE_S = 10
 CPU_TOLERANCE = 0.02        # of the window
 MEMORY_TOLERANCE_KIB = 1024
 HIGH = {"cpu60", "cpu40"}
@@ -201,8 +199,6 @@ def run(checks: Checks) -> None:
     before = traces.files()
     _module(checks)
     cast = assemble()
-    youngest = time.monotonic()
-    wait_for("the youngest to be old enough", lambda: time.monotonic() > youngest + MIN_AGE_S)
     found = _loop(checks, cast, cron_before)
     checks.equal("nothing is left behind", sorted(traces.files() ^ before), [])
     records.check_store(checks, found)

@@ -24,7 +24,8 @@ def run(checks: Checks) -> None:
     before = engine.all_ids()
     cron_before = traces.cron_entries()
     front = proxy.Proxy()
-    daemon = Daemon("--json", "--no-log", "--dry-run", "--docker-host", f"unix://{proxy.PATH}")
+    daemon = Daemon("--json", "--interval", "5", "--min-age", "0", "--no-log", "--dry-run",
+                    "--docker-host", f"unix://{proxy.PATH}")
     try:
         found = daemon.wait_for_records(1)
         count = 1

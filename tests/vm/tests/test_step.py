@@ -70,6 +70,7 @@ def test_counts_of_a_part(text: str, code: int, counts: tuple[int, int]) -> None
 @pytest.mark.parametrize("line", [
     "FAILED tests/test_a.py::test_b - assert 1 == 2", "ERROR tests/test_a.py::test_b",
     "FAIL    12.3 s  the others run: got 4, expected 5", "[  FAILED  ] test_parses", "FAILED: guest: it hangs",
+    "  kernel 6.1.0-50-cloud-amd64: FAILED: FAILED test_processes.py::test_dead_process - assert 1 == 0",
 ])
 def test_failures_are_named_below_the_table(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                             capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +79,7 @@ def test_failures_are_named_below_the_table(line: str, tmp_path: Path, monkeypat
     results = suite.run([suite.Part("bad", "fails", f"cat {tmp_path}/lines; exit 1")])
     capsys.readouterr()
     suite.print_table(results, 1)
-    assert capsys.readouterr().out.endswith(f"bad: FAILED\n  {line}\n")
+    assert capsys.readouterr().out.endswith(f"bad: FAILED\n  {line.strip()}\n")
 
 
 def test_what_a_part_needs_comes_with_it() -> None:
