@@ -4,7 +4,7 @@
 # make check        quick check for each change: builds, unit tests, lint, a sample of pytest and fault
 # make test         everything a change must pass, in parallel; PARTS="unit fault" runs only these parts
 # make test-long    in full what test only samples, hours; PARTS="kernels soak" runs only these parts
-# make unit, fault, fuzz, pytest, browser, scenario, kernels-sample      parts of test; FUZZ_SECONDS=N
+# make unit, fault, fuzz, pytest, browser, scenario, kernels-sample (the part kernels)  parts of test; FUZZ_SECONDS=N
 # make fault       the daemon against an engine, a log server and a disk that do everything wrong, a sample
 # make test-faults the same for long: 10,000 random interleavings, every system call; SEED=N repeats, CYCLES=N
 # make scenario-old  the scenario on Debian 12: Docker 20.10 and Linux 6.1
@@ -345,7 +345,7 @@ faults = $(Q)DAEMON=$< CYCLES=$(1) $(PYTHON) -m pytest -q -p no:cacheprovider $(
 FAULT_JOBS ?= 6
 
 fault: $(BUILD)/fault/cmgr-bpf $(BUILD)/fault/cmgr-bpf-plain
-	$(call faults,$(or $(CYCLES),60),-rP -n $(FAULT_JOBS) --dist loadgroup)
+	$(call faults,$(or $(CYCLES),60),-rfEP -n $(FAULT_JOBS) --dist loadgroup)
 
 # Finds faults that fault's sample can miss: a reply cut after a particular byte, a kill or an error at a
 # particular system call of startup, shutdown or the spool, a rare order of events, each way in which a peer

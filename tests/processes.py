@@ -1,4 +1,4 @@
-"""Processes by their parents."""
+"""The CPU time of a process and its descendants, from /proc."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def _all() -> dict[int, tuple[int, float]]:
-    """Returns parent and CPU time in seconds of every process, by PID."""
+    """Returns each process's parent and CPU time in seconds, by PID."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_bytes().rpartition(b") ")[2].split()
-        except (FileNotFoundError, ProcessLookupError):     # it has ended
+        except (FileNotFoundError, ProcessLookupError):     # the process has ended
             continue
         found[int(stat.parent.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS_PER_S
     return found

@@ -39,7 +39,8 @@ class Archive:
         (self.home / "sources.list").write_text("".join(lines))
 
     def _command(self, *words: str) -> list[str]:
-        # Both package caches: a host without them makes them anew for each question, which takes 2 s.
+        # The host's configuration may switch off both package caches; apt-cache then rebuilds them on each
+        # call, in 2 s.
         places = {"Dir::Etc::sourcelist": "sources.list", "Dir::Etc::sourceparts": "parts",
                   "Dir::State::lists": "lists", "Dir::State::status": "status", "Dir::Cache": "cache",
                   "Dir::Cache::pkgcache": "cache/packages", "Dir::Cache::srcpkgcache": "cache/sources"}

@@ -25,7 +25,7 @@ def exclusive(name: str) -> Callable[[Callable[Parameters, Made]], Callable[Para
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    say(f"{name}: waiting for another run that makes it")
+                    say(f"{name}: waiting until it is made")
                     fcntl.flock(lock, fcntl.LOCK_EX)
                 return make(*arguments, **named)
         return make_alone

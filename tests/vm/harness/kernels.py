@@ -99,7 +99,7 @@ def fetch(archive: Archive, root: Root, release: str) -> Kernel:
     return kernel
 
 
-# Virtio disks and ext4 are modules here.
+# In Debian's kernels, virtio disks and ext4 are modules.
 INITRD = """
 set -e
 release=$0 stage=/opt/cmgr-kernel/initrd
@@ -116,8 +116,8 @@ mv "$stage.partial" "$stage.img"
 
 
 def _make_initrd(root: Root, kernel: Kernel) -> None:
-    """Makes its initramfs: its own modules in front of the initramfs of the root's kernel. mkinitramfs takes ten
-    times as long."""
+    """Makes the kernel's initramfs: an archive of its modules, followed by the root's initramfs. mkinitramfs would
+    take ten times as long."""
     binds = {kernel.modules: f"/usr/lib/modules/{kernel.release}", kernel.folder: "/opt/cmgr-kernel"}
     run_in_root(root, f"initrd-{kernel.series}", binds, "sh", "-c", INITRD, kernel.release, f"/boot/{root.initrd.name}")
 

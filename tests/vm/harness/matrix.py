@@ -15,7 +15,7 @@ from .product import product_disk
 from .root import Root, guest_root, long_root
 from .step import Failure, say, step
 
-STABLE_SERIES = "6.12"      # of Debian 13, on which the scenario runs, too
+STABLE_SERIES = "6.12"      # Debian 13's kernel, on which the scenario runs
 # DKMS builds in the guest, for its kernel and for the newest: slow, and the same on every kernel.
 DKMS_SERIES = STABLE_SERIES
 # Debian's kernels have no fault injection.
@@ -25,7 +25,7 @@ PRESSURE = "pressure"       # by name: a run of its own, in a small guest
 
 class Kind(NamedTuple):
     """A run of the matrix."""
-    between: tuple[str, ...] | None     # series to run on, beside the oldest and the newest; None: all
+    between: tuple[str, ...] | None     # series to add to the oldest and the newest; None: every series
     only: str               # checks by parts of their names, as pytest's -k has them; "": all
     without: tuple[str, ...]
     words: str              # for the kernel's command line

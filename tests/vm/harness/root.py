@@ -46,12 +46,12 @@ mount -t proc proc "$root/proc" && exec chroot --userspec="$user" "$root" \\
 
 
 def _add_packages(base: Path, packages: list[str], setup: str, target: Path, *options: str) -> list[str]:
-    """Returns the command that installs packages in the root that is in the tar `base`, with root-setup's
-    early-`setup` before and late-`setup` after it."""
+    """Returns the mmdebstrap command that unpacks `base`, runs root-setup's early-`setup`, installs the packages,
+    runs late-`setup` and writes `target`."""
     hooks = (f"'{SETUP}' early-{setup} \"$1\"",
              f'chroot "$1" apt-get -qy install --no-install-recommends {" ".join(packages)}',
              f"'{SETUP}' late-{setup} \"$1\"")
-    # Its /dev is mmdebstrap's own. No suite: apt's sources are in the tar.
+    # mmdebstrap makes /dev itself. The suite is empty: apt's sources are in the tar.
     return ["mmdebstrap", "--mode=root", "--variant=custom",
             f"--setup-hook=tar -C \"$1\" --exclude=\"./dev/*\" -xf '{base}'",
             *(f"--customize-hook={hook}" for hook in hooks), *options, "", str(target)]
@@ -121,7 +121,7 @@ def _kept_root(name: str, suite: str, packages: list[str]) -> Root:
 
 @exclusive("bare")
 def bare_base(suite: str = SUITE) -> Path:
-    """Returns a minimal Debian as a tar: every root begins as this one."""
+    """Returns the path of a tar with a minimal Debian, from which every root is made."""
     bare = BUILD / f"bare-{suite}-{key_of(SETUP)}.tar"
     if not bare.exists():
         with step("bare root", f"a minimal Debian {suite}, by mmdebstrap"):
@@ -135,8 +135,8 @@ def bare_base(suite: str = SUITE) -> Path:
 
 @exclusive("base")
 def base_image() -> Path:
-    """Returns a small Debian as a tar, which stands for debian:trixie-slim. It has pygraph's packages, so that
-    its image can be built without a network."""
+    """Returns the path of a tar with a small Debian, used as debian:trixie-slim. It has pygraph's packages, so that
+    pygraph's image can be built without a network."""
     packages = (CHECKOUT / "pygraph" / "packages").read_text().split()
     base = BUILD / f"base-{key_of(' '.join(packages), SETUP)}.tar"
     if not base.exists():
@@ -166,7 +166,8 @@ def run_in_root(root: Root, log_name: str, binds: Mapping[Path, str], *command: 
 
 
 def roots(suite: str = SUITE) -> Root:
-    """The guest's root, and the base of its images; side by side, for each takes one core."""
+    """Makes the guest's root and the base of its images, side by side once the bare root is there: each takes one
+    core."""
     with ThreadPoolExecutor() as pool:
         base = pool.submit(base_image)
         root = guest_root(suite)

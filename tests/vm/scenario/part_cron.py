@@ -29,7 +29,7 @@ def _wait_for_cron(daemon: Daemon, before: set[str]) -> list[dict[str, Any]]:
 
 
 def _shorten_the_minute() -> None:
-    """Puts the clock forward so that cron, which is not running yet, has 10 s to its next look at the entries."""
+    """Sets the clock forward to 10 s before the next minute, when cron runs its entries. Call it before cron starts."""
     left_s = 60 - time.time() % 60
     if left_s > 10:
         host.must("date", "-s", f"+{left_s - 10:.0f} seconds")

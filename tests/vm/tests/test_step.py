@@ -79,7 +79,7 @@ def test_failures_are_named_below_the_table(line: str, tmp_path: Path, monkeypat
     results = suite.run([suite.Part("bad", "fails", f"cat {tmp_path}/lines; exit 1")])
     capsys.readouterr()
     suite.print_table(results, 1)
-    assert capsys.readouterr().out.endswith(f"bad: FAILED\n  {line.strip()}\n")
+    assert capsys.readouterr().out.endswith(f"bad.log\n  {line.strip()}\n")
 
 
 def test_what_a_part_needs_comes_with_it() -> None:
