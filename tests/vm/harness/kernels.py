@@ -1,15 +1,14 @@
 """Debian's kernels: which there are, and each of them fetched, with its headers and an initramfs."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from .archive import Archive
-from .cache import exclusive
+from .cache import exclusive, key_of, remove_others
 from .machine import Boot
 from .root import Root, run_in_root
-from .step import BUILD, run_as_root, step
+from .step import BUILD, step
 
 FLAVOUR = "cloud-amd64"
 
@@ -18,6 +17,7 @@ class Kernel(NamedTuple):
     release: str    # "6.12.117+deb13-cloud-amd64"
     folder: Path    # its packages, unpacked
     tree: Path | None = None    # what it was built in, by this machine's compiler, if not by Debian
+    initrd: Path | None = None
 
     @property
     def series(self) -> str:
@@ -38,7 +38,7 @@ class Kernel(NamedTuple):
     def boot(self) -> Boot:
         if self.tree:
             return Boot(self.image, None, "debug")
-        return Boot(self.image, self.folder / "initrd.img", self.series)
+        return Boot(self.image, self.initrd, self.series)
 
     def header_binds(self) -> dict[Path, str]:
         """Where its headers have to be for a module to be built in a root."""
@@ -85,46 +85,49 @@ def _header_packages(archive: Archive, release: str) -> list[str]:
 @exclusive("kernels")
 def fetch(archive: Archive, root: Root, release: str) -> Kernel:
     """A kernel that can be booted, with its modules and headers."""
-    kernel = Kernel(release, BUILD / "kernels" / release)
-    kernel.folder.parent.mkdir(exist_ok=True)
-    if (kernel.folder / "initrd.img").exists():
+    folder = BUILD / "kernels" / release
+    initrd = folder / f"initrd-{key_of(root.key, INITRD)}.img"
+    kernel = Kernel(release, folder, initrd=initrd)
+    folder.parent.mkdir(exist_ok=True)
+    if initrd.exists():
         return kernel
     with step(f"kernel {kernel.series}", f"Debian's {release} with headers"):
-        # From 7.x on the image package is empty: its parts are packages of their own.
-        parts = [f"linux-{part}-{release}" for part in ("image", "binary", "modules")]
-        parts = [part for part in parts if part in archive.names(part)]
-        shutil.rmtree(kernel.folder, ignore_errors=True)
-        archive.unpack([*parts, *_header_packages(archive, release)], kernel.folder)
-        _make_initrd(root, kernel)
+        if not folder.exists():
+            # From 7.x on the image package is empty: its parts are packages of their own.
+            parts = [f"linux-{part}-{release}" for part in ("image", "binary", "modules")]
+            parts = [part for part in parts if part in archive.names(part)]
+            archive.unpack([*parts, *_header_packages(archive, release)], folder)
+        _make_initrd(root, kernel, initrd)
+        remove_others(initrd, "initrd*.img")
     return kernel
 
 
-# In Debian's kernels, virtio disks and ext4 are modules.
+# The packages of some kernels lack the list of what is built in: then their configuration says it.
 INITRD = """
 set -e
 release=$0 stage=/opt/cmgr-kernel/initrd
+config=/opt/cmgr-kernel/usr/src/linux-headers-$release/include/config/auto.conf
+add() {
+    grep -qx "CONFIG_$2=y" "$config" || modprobe -S "$release" --show-depends "$1" >>"$stage.modules"
+}
 depmod "$release"
-rm -rf "$stage"
-mkdir "$stage"
-modprobe -S "$release" -a --show-depends virtio_pci virtio_blk ext4 | sed -n 's/^insmod *//p' |
-    xargs readlink -f | xargs cp --parents -t "$stage"
+rm -rf "$stage" "$stage.modules"
+mkdir -p "$stage/usr/lib/modules/$release"
+add virtio_pci VIRTIO_PCI
+add virtio_blk VIRTIO_BLK
+add ext4 EXT4_FS
+sed -n 's/^insmod *//p' "$stage.modules" | xargs readlink -f | xargs cp --parents -t "$stage"
 depmod -b "$stage/usr" "$release"
-(cd "$stage" && find . | cpio -o -H newc --quiet) | cat - "$1" >"$stage.partial"
-rm -r "$stage"
-mv "$stage.partial" "$stage.img"
+(cd "$stage" && find . | cpio -o -H newc --quiet) >"$stage.partial"
+cat "$1" >>"$stage.partial"
+rm -r "$stage" "$stage.modules"
+mv "$stage.partial" "/opt/cmgr-kernel/$2"
 """
 
 
-def _make_initrd(root: Root, kernel: Kernel) -> None:
-    """Makes the kernel's initramfs: an archive of its modules, followed by the root's initramfs. mkinitramfs would
+def _make_initrd(root: Root, kernel: Kernel, initrd: Path) -> None:
+    """Makes a kernel's initramfs: an archive of its modules, followed by the root's initramfs. mkinitramfs would
     take ten times as long."""
     binds = {kernel.modules: f"/usr/lib/modules/{kernel.release}", kernel.folder: "/opt/cmgr-kernel"}
-    run_in_root(root, f"initrd-{kernel.series}", binds, "sh", "-c", INITRD, kernel.release, f"/boot/{root.initrd.name}")
-
-
-def remove_old(kept: list[Kernel]) -> None:
-    """Kernels that the archive has replaced since they were fetched."""
-    names = {kernel.folder.name for kernel in kept}
-    for folder in (BUILD / "kernels").glob("[0-9]*"):
-        if folder.name not in names:
-            run_as_root("clean-kernel", ["rm", "-rf", folder])
+    run_in_root(root, f"initrd-{kernel.series}", binds, "sh", "-c", INITRD, kernel.release,
+                f"/boot/{root.initrd.name}", initrd.name)

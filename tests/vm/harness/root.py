@@ -45,16 +45,29 @@ mount -t proc proc "$root/proc" && exec chroot --userspec="$user" "$root" \\
 """
 
 
-def _add_packages(base: Path, packages: list[str], setup: str, target: Path, *options: str) -> list[str]:
-    """Returns the mmdebstrap command that unpacks `base`, runs root-setup's early-`setup`, installs the packages,
-    runs late-`setup` and writes `target`."""
-    hooks = (f"'{SETUP}' early-{setup} \"$1\"",
-             f'chroot "$1" apt-get -qy install --no-install-recommends {" ".join(packages)}',
-             f"'{SETUP}' late-{setup} \"$1\"")
-    # mmdebstrap makes /dev itself. The suite is empty: apt's sources are in the tar.
+BARE = ["--variant=minbase", "--aptopt=Acquire::Languages \"none\"", "--dpkgopt=force-unsafe-io",
+        f"--essential-hook='{SETUP}' early-bare \"$1\"", f"--customize-hook='{SETUP}' late-bare \"$1\""]
+# What mmdebstrap makes itself, by the host as it is now.
+NOT_UNPACKED = " ".join(f"--exclude='./{path}'" for path in ("dev/*", "etc/resolv.conf", "etc/hostname"))
+
+
+def _bare_key(suite: str) -> str:
+    return key_of(suite, *BARE, SETUP)
+
+
+def _hooks(setup: str, packages: list[str]) -> list[str]:
+    """Returns what turns a bare root, which may be months old, into one with these packages."""
+    return [f"'{SETUP}' early-{setup} \"$1\"", 'chroot "$1" apt-get -qy dist-upgrade',
+            f'chroot "$1" apt-get -qy install --no-install-recommends {" ".join(packages)}',
+            f"'{SETUP}' late-{setup} \"$1\""]
+
+
+def _add_packages(bare: Path, hooks: list[str], target: Path, *options: str) -> list[str]:
+    """Returns the mmdebstrap command that unpacks `bare`, runs the hooks and writes `target`."""
+    # Suite and mirror are empty: apt's sources are in the tar.
     return ["mmdebstrap", "--mode=root", "--variant=custom",
-            f"--setup-hook=tar -C \"$1\" --exclude=\"./dev/*\" -xf '{base}'",
-            *(f"--customize-hook={hook}" for hook in hooks), *options, "", str(target)]
+            f"--setup-hook=tar -C \"$1\" {NOT_UNPACKED} -xf '{bare}'",
+            *(f"--customize-hook={hook}" for hook in hooks), *options, "", str(target), ""]
 
 
 class Root(NamedTuple):
@@ -75,9 +88,9 @@ def _make(folder: Path, suite: str, packages: list[str]) -> None:
     partial = BUILD / "root-partial"
     run_as_root("clean-root", ["rm", "-rf", partial])
     partial.mkdir(parents=True)
-    base = bare_base(suite)
+    bare = bare_base(suite)
     with step("guest root", f"Debian {suite}, {len(packages)} packages and what they need"):
-        run_as_root("root", _add_packages(base, packages, "guest", partial / "tree"))
+        run_as_root("root", _add_packages(bare, _hooks("guest", packages), partial / "tree"))
     # Without an id the first boot of systemd, which is every boot here, sets up everything anew.
     machine_id = uuid.uuid4().hex
     run_as_root("root-id", ["sh", "-c", 'echo "$1" >"$2"', "sh", machine_id,
@@ -106,7 +119,7 @@ def fresh_root() -> Root:
 
 @exclusive("root")
 def _kept_root(name: str, suite: str, packages: list[str]) -> Root:
-    key = key_of(suite, " ".join(packages), SETUP)
+    key = key_of(_bare_key(suite), *_hooks("guest", packages))
     folder = BUILD / f"root-{name}-{key}"
     if not folder.exists():
         for old in BUILD.glob(f"root-{name}-*"):
@@ -122,13 +135,10 @@ def _kept_root(name: str, suite: str, packages: list[str]) -> Root:
 @exclusive("bare")
 def bare_base(suite: str = SUITE) -> Path:
     """Returns the path of a tar with a minimal Debian, from which every root is made."""
-    bare = BUILD / f"bare-{suite}-{key_of(SETUP)}.tar"
+    bare = BUILD / f"bare-{suite}-{_bare_key(suite)}.tar"
     if not bare.exists():
         with step("bare root", f"a minimal Debian {suite}, by mmdebstrap"):
-            _make_tar(bare, "mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar",
-                      "--aptopt=Acquire::Languages \"none\"", "--dpkgopt=force-unsafe-io",
-                      f"--essential-hook='{SETUP}' early-bare \"$1\"",
-                      f"--customize-hook='{SETUP}' late-bare \"$1\"", suite, str(_partial(bare)))
+            _make_tar(bare, "mmdebstrap", "--mode=root", "--format=tar", *BARE, suite, str(_partial(bare)))
         remove_others(bare, f"bare-{suite}-*.tar")
     return bare
 
@@ -137,12 +147,12 @@ def bare_base(suite: str = SUITE) -> Path:
 def base_image() -> Path:
     """Returns the path of a tar with a small Debian, used as debian:trixie-slim. It has pygraph's packages, so that
     pygraph's image can be built without a network."""
-    packages = (CHECKOUT / "pygraph" / "packages").read_text().split()
-    base = BUILD / f"base-{key_of(' '.join(packages), SETUP)}.tar"
+    hooks = _hooks("base", (CHECKOUT / "pygraph" / "packages").read_text().split())
+    base = BUILD / f"base-{key_of(_bare_key(SUITE), *hooks)}.tar"
     if not base.exists():
         bare = bare_base()
         with step("base image", f"Debian {SUITE} with pygraph's packages"):
-            _make_tar(base, *_add_packages(bare, packages, "base", _partial(base), "--format=tar"))
+            _make_tar(base, *_add_packages(bare, hooks, _partial(base), "--format=tar"))
         remove_others(base, "base-*.tar")
     return base
 
@@ -153,8 +163,8 @@ def _partial(tar: Path) -> Path:
 
 def _make_tar(tar: Path, *command: str) -> None:
     """Runs a command that writes `_partial(tar)` as root; the caller then owns `tar`."""
-    run_as_root("root-tar", command)
-    run_as_root("root-tar-owner", ["chown", f"{os.getuid()}:{os.getgid()}", _partial(tar)])
+    run_as_root(tar.stem, command)
+    run_as_root(f"{tar.stem}-owner", ["chown", f"{os.getuid()}:{os.getgid()}", _partial(tar)])
     _partial(tar).rename(tar)
 
 

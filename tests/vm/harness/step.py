@@ -105,7 +105,7 @@ def _kill(pid: int) -> None:
             pass
         except PermissionError:
             roots.append(str(one))
-    if roots and subprocess.run(["sudo", "-n", "kill", "-KILL", *roots], check=False).returncode:
+    if roots and subprocess.run(["sudo", "-n", "sh", "-c", 'kill -KILL "$@"', "sh", *roots], check=False).returncode:
         say(f"cannot kill root's processes {' '.join(roots)}: sudo wants a password")
 
 
@@ -145,7 +145,7 @@ def run(log_name: str, command: Sequence[str | Path]) -> None:
     if code:
         tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-30:])
         why = ended[0] if ended else f"failed with exit code {code}"
-        raise Failure(f"{tail}\n{words[0]}: {why}; all of it is in {log}")
+        raise Failure(f"{words[0]}: {why}; all of it is in {log}; its end:\n{tail}")
 
 
 def run_as_root(log_name: str, command: Sequence[str | Path]) -> None:
