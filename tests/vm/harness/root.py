@@ -1,7 +1,6 @@
 """The guest's root: a Debian with kernel, systemd, Docker and the compilers of the product."""
 
 import os
-import shutil
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
